@@ -1,0 +1,8 @@
+"""Files that ship with the package.
+
+steel_plates_summary.json
+    Figures computed from the Steel Plates Faults table, from which its twin is drawn. For each
+    class: how many plates; the quantiles of each feature at `quantile_levels`, rounded to six
+    digits; and the rows of the lower triangle of the correlation of the features' normal scores
+    Φ⁻¹((rank − ½)/n), ties sharing their mean rank, rounded to three decimals.
+"""

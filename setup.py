@@ -1,0 +1,85 @@
+"""Build the kernels: every .pyx of KERNELS once for each instruction set of this platform.
+
+The same source becomes `steelfast._isa.<instruction set>._softmax` and so on; `steelfast._kernels` imports the
+build that fits the processor. Everything else about the package stands in pyproject.toml.
+"""
+
+import os
+import sys
+import sysconfig
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+KERNELS = ["_softmax", "_losses", "_updates"]
+DEBUG = os.environ.get("STEELFAST_DEBUG") == "1"
+MSVC = sys.platform == "win32"
+X86_64 = sysconfig.get_platform().endswith(("x86_64", "amd64"))
+
+# name of the build -> what the compiler needs to know for it; the names are importable forms of the psABI's
+INSTRUCTION_SETS = {"baseline": []}
+if X86_64 and not DEBUG:
+    INSTRUCTION_SETS |= {
+        "x86_64_v3": ["/arch:AVX2"] if MSVC else ["-march=x86-64-v3"],
+        "x86_64_v4": ["/arch:AVX512"] if MSVC else ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    }
+
+if MSVC:
+    COMPILE = ["/O2", "/fp:precise"]
+    LINK = []
+elif DEBUG:
+    COMPILE = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-ffp-contract=off"]
+    LINK = ["-fsanitize=address,undefined"]
+else:
+    # no -ffast-math: infinities, NaN and error-free sums must mean what they say; no contraction but our own fma()
+    COMPILE = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-Wall", "-Wextra"]
+    # NumPy's headers and Cython's own code
+    COMPILE += ["-Wno-unused-parameter", "-Wno-unused-function", "-Wno-missing-field-initializers"]
+    LINK = []
+
+MACROS = [
+    ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+    ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
+    # the row primitives must end up in one function with their arrays, or no loop over them is vectorised
+    ("CYTHON_INLINE", "__forceinline" if MSVC else "inline __attribute__((always_inline))"),
+]
+
+DIRECTIVES = {
+    "language_level": 3,
+    "freethreading_compatible": True,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "cdivision": True,
+    "embedsignature": False,
+}
+
+
+def extension(module: str, source: str, flags: list[str]) -> Extension:
+    return Extension(
+        f"steelfast.{module}",
+        [f"src/steelfast/{source}.pyx"],
+        include_dirs=["src/steelfast", numpy.get_include()],
+        define_macros=MACROS,
+        extra_compile_args=COMPILE + flags,
+        extra_link_args=LINK,
+        depends=[f"src/steelfast/{name}" for name in ("_elementary.h", "_elementary.pxd", "_rows.pxd", "_arrays.pxd")],
+    )
+
+
+def cythonized(extensions: list[Extension], name: str) -> list[Extension]:
+    # a folder of its own for each instruction set: the modules' names differ, and so does the C
+    return cythonize(
+        extensions,
+        build_dir=f"build/cython/{name}",
+        include_path=["src"],
+        compiler_directives=DIRECTIVES,
+    )
+
+
+ext_modules = cythonized([extension("_processor", "_processor", [])], "processor")
+for name, flags in INSTRUCTION_SETS.items():
+    ext_modules += cythonized([extension(f"_isa.{name}.{k}", k, flags) for k in KERNELS], name)
+
+setup(ext_modules=ext_modules)

@@ -1,0 +1,175 @@
+"""Array arguments of the general path: conversions, checks, and every error that is raised on them.
+
+The fast path of the kernels never comes here: `_arrays.pxd` lets pass what needs neither a conversion nor a check.
+"""
+
+from operator import index
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+
+def described(x: object) -> str:
+    """What came, for an error message."""
+    if isinstance(x, np.ndarray):
+        return f"an array of shape {x.shape} and dtype {x.dtype}"
+    return f"{x!r:.60} of type {type(x).__name__}"
+
+
+def as_floating(x: object, name: str) -> tuple[Array, np.dtype[Any]]:
+    """x as an aligned array of the dtype that the kernels compute in, and the dtype of results for it.
+
+    float16 is computed in float32 and handed back as float16; integers and booleans become float64.
+    """
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    kind, itemsize = array.dtype.kind, array.dtype.itemsize
+    if kind == "f" and itemsize <= 8:
+        result = np.dtype(f"f{itemsize}")
+    elif kind in "biu":
+        result = np.dtype(np.float64)
+    else:
+        raise TypeError(
+            f"{name} must hold real numbers (float16, float32, float64, integers or booleans), got dtype {array.dtype}"
+        )
+    compute = np.dtype(np.float32) if result.itemsize < 8 else result
+    return np.require(array, compute, "A"), result
+
+
+def as_axis(axis: object, x: Array, name: str) -> int:
+    """The axis counted from 0; it must have at least one class."""
+    try:
+        number = index(axis)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"axis must be an integer, got {described(axis)}") from None
+    if not -x.ndim <= number < x.ndim:
+        raise ValueError(f"axis {number} is out of range for {name} of {x.ndim} dimensions")
+    if x.shape[number] == 0:
+        raise ValueError(f"{name} must have at least one class, got shape {x.shape}: axis {number} is empty")
+    return number % x.ndim
+
+
+def as_shaped(x: object, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """x as a C-contiguous array of this shape and dtype."""
+    array, _ = as_floating(x, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return np.ascontiguousarray(array, dtype).reshape(shape)
+
+
+def as_weights(weights: object, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """The weights in this shape and dtype: finite and not negative."""
+    array = as_shaped(weights, name, shape, dtype)
+    bad = ~(np.isfinite(array) & (array >= 0))
+    if bad.any():
+        where = _first(bad)
+        raise ValueError(f"{name} must be finite and not negative, got {array[where]} at index {_shown(where)}")
+    return array
+
+
+def as_labels(labels: object, shape: tuple[int, ...], n_classes: int, ignore_index: int | None) -> Array:
+    """The labels of `targets` as contiguous int64: within 0 … n_classes - 1, and -1 for a row that is ignored."""
+    array = np.asarray(labels)
+    if array.size == 0 and not isinstance(labels, np.ndarray):
+        array = array.astype(np.int64)  # an empty list says nothing of its dtype
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"targets must be integer labels or probabilities of the logits' shape, got {described(array)}")
+    if array.shape != shape:
+        raise ValueError(f"targets must hold one label for each row, shape {shape}, got shape {array.shape}")
+    ignored = np.zeros(shape, bool) if ignore_index is None else array == ignore_index
+    bad = ~(((array >= 0) & (array < n_classes)) | ignored)
+    if bad.any():
+        where = _first(bad)
+        raise ValueError(f"targets must lie in 0 … {n_classes - 1}, got label {array[where]} in row {_shown(where)}")
+    return np.ascontiguousarray(np.where(ignored, -1, array), np.int64).reshape(shape)
+
+
+def as_number(x: object, name: str, low: float, high: float) -> float:
+    """A real number within low … high."""
+    array, _ = as_floating(x, name)
+    if array.ndim != 0:
+        raise TypeError(f"{name} must be a number, got {described(array)}")
+    if not low <= float(array) <= high:
+        raise ValueError(f"{name} must lie in {low:g} … {high:g}, got {float(array)!r}")
+    return float(array)
+
+
+def as_index(x: object, name: str) -> int:
+    """An integer."""
+    try:
+        if isinstance(x, (bool, np.bool_)):
+            raise TypeError
+        return index(x)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {described(x)}") from None
+
+
+def as_pair(
+    a: object, a_name: str, b: object, b_name: str
+) -> tuple[Array, Array, np.dtype[Any], np.dtype[Any]]:
+    """Two arrays of one shape in the dtype that both are computed in; that dtype; the dtype of the result."""
+    a_array, a_result = as_floating(a, a_name)
+    b_array, b_result = as_floating(b, b_name)
+    if a_array.shape != b_array.shape:
+        raise ValueError(f"{b_name} must have the shape of {a_name}, {a_array.shape}, got {b_array.shape}")
+    compute = np.promote_types(a_array.dtype, b_array.dtype)
+    return (
+        a_array.astype(compute, copy=False),
+        b_array.astype(compute, copy=False),
+        compute,
+        np.promote_types(a_result, b_result),
+    )
+
+
+def check_reduction(reduction: object) -> None:
+    if not isinstance(reduction, str) or reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r:.60}")
+
+
+def workspace(
+    out: object, shape: tuple[int, ...], result: np.dtype[Any], compute: np.dtype[Any], *inputs: Array, contiguous: bool
+) -> Array:
+    """Where a kernel may write: a new array, or `out` itself if it can do so without a conversion.
+
+    `out` is checked here. One that overlaps an input in any way but entry for entry is not written before the
+    kernel has read everything: the result then goes through a new array.
+    """
+    if out is not None:
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be an array of shape {shape} and dtype {result}, got {described(out)}")
+        if out.shape != shape or out.dtype != result:
+            raise ValueError(f"out must be an array of shape {shape} and dtype {result}, got {described(out)}")
+        if not out.flags.writeable:
+            raise ValueError("out must be writeable, got a read-only array")
+        usable = out.dtype == compute and out.dtype.isnative and out.flags.aligned
+        if usable and (out.flags.c_contiguous or not contiguous) and not any(_tangled(out, x) for x in inputs):
+            return out
+    return np.empty(shape, compute)
+
+
+def delivered(computed: Array, out: Array | None, result: np.dtype[Any]) -> Any:
+    """What a kernel computed, as the caller asked for it: in `out`, or new in this dtype (0-d as a scalar)."""
+    if out is None:
+        converted = computed.astype(result, copy=False)
+        return converted if converted.ndim else converted[()]
+    if computed is not out:
+        out[...] = computed
+    return out
+
+
+def _tangled(out: Array, x: Array) -> bool:
+    same = out.__array_interface__["data"] == x.__array_interface__["data"] and out.strides == x.strides
+    return not (same and out.shape == x.shape and out.dtype == x.dtype) and np.may_share_memory(out, x)
+
+
+def _first(bad: Array) -> tuple[int, ...]:
+    return tuple(int(k) for k in np.unravel_index(int(np.argmax(bad)), bad.shape))
+
+
+def _shown(where: tuple[int, ...]) -> str:
+    return str(where[0]) if len(where) == 1 else str(where)

@@ -1,0 +1,281 @@
+"""exp, log and log1p for float and double, and the exact arithmetic they rest on.
+
+The contract: one number in, one number out; no branch, no table, no library call, no state. A loop over
+these functions is therefore vectorised by any compiler that can vectorise arithmetic, and every lane, tail
+and instruction set that has a fused multiply-add gives the same bits.
+
+A pair `hi, low` stands for the unevaluated sum hi + low, |low| at most half a unit in the last place of hi.
+The error-free transformations are those of Dekker (1971) and Knuth (TAOCP 2, 4.2.2); the reduction of exp is
+that of Cody and Waite (1980); the form of log is that of fdlibm (Sun Microsystems, 1993). The coefficients
+are our own minimax ones: `tools/minimax.py` makes them.
+"""
+from cython cimport floating
+from libc.math cimport INFINITY, NAN
+
+cdef extern from "_elementary.h" nogil:
+    bint HAS_FMA "STEELFAST_FMA"
+    float fmaf(float, float, float)
+    double fma(double, double, double)
+    float scaled_power_f "steelfast_scaled_power_f"(float)
+    double scaled_power_d "steelfast_scaled_power_d"(double)
+    float exponent_f "steelfast_exponent_f"(float, float*)
+    double exponent_d "steelfast_exponent_d"(double, double*)
+    float upper_f "steelfast_upper_f"(float)
+    double upper_d "steelfast_upper_d"(double)
+    ctypedef unsigned int environment "steelfast_environment"
+    environment enter_environment "steelfast_enter"()
+    void leave_environment "steelfast_leave"(environment)
+
+
+# --- numbers of each type ------------------------------------------------------------------------------------
+
+cdef inline floating exp_scale(floating example) noexcept nogil:
+    """2**EXP_SCALE, the factor that `exp_scaled` leaves in its result."""
+    if floating is float:
+        return <float>18446744073709551616.0          # 2**64
+    else:
+        return 1.3407807929942597e154                 # 2**512
+
+
+cdef inline floating exp_unscale(floating example) noexcept nogil:
+    if floating is float:
+        return <float>5.421010862427522e-20           # 2**-64
+    else:
+        return 7.458340731200207e-155                 # 2**-512
+
+
+# --- exact sums and products ---------------------------------------------------------------------------------
+
+cdef inline floating two_sum(floating a, floating b, floating* low) noexcept nogil:
+    """a + b = result + low, exactly (Knuth)."""
+    cdef floating total = a + b
+    cdef floating part = total - a
+    low[0] = (a - (total - part)) + (b - part)
+    return total
+
+
+cdef inline floating fast_two_sum(floating a, floating b, floating* low) noexcept nogil:
+    """The same where |a| >= |b| or a = 0 (Dekker)."""
+    cdef floating total = a + b
+    low[0] = b - (total - a)
+    return total
+
+
+cdef inline floating multiply_add(floating a, floating b, floating c) noexcept nogil:
+    """a · b + c: rounded once where the instruction set can, else twice. Use it where both are good enough."""
+    if HAS_FMA:
+        if floating is float:
+            return fmaf(a, b, c)
+        else:
+            return fma(a, b, c)
+    else:
+        return a * b + c
+
+
+cdef inline floating upper(floating x) noexcept nogil:
+    if floating is float:
+        return upper_f(x)
+    else:
+        return upper_d(x)
+
+
+cdef inline floating two_product(floating a, floating b, floating* low) noexcept nogil:
+    """a · b = result + low, exactly unless something underflows."""
+    cdef floating product = a * b
+    cdef floating a_upper, a_lower, b_upper, b_lower
+    if HAS_FMA:
+        if floating is float:
+            low[0] = fmaf(a, b, -product)
+        else:
+            low[0] = fma(a, b, -product)
+    else:
+        a_upper = upper(a)
+        a_lower = a - a_upper
+        b_upper = upper(b)
+        b_lower = b - b_upper
+        low[0] = ((a_upper * b_upper - product) + (a_upper * b_lower + a_lower * b_upper)) + a_lower * b_lower
+    return product
+
+
+cdef inline floating times_pair(floating a, floating b, floating b_low) noexcept nogil:
+    """a · (b + b_low), rounded once."""
+    cdef floating a_upper, b_upper
+    if HAS_FMA:
+        if floating is float:
+            return fmaf(a, b, a * b_low)
+        else:
+            return fma(a, b, a * b_low)
+    else:
+        a_upper = upper(a)
+        b_upper = upper(b)
+        return a_upper * b_upper + ((a - a_upper) * b_upper + a * ((b - b_upper) + b_low))
+
+
+cdef inline floating pair_times_pair(
+    floating a, floating a_low, floating b, floating b_low, floating* low,
+) noexcept nogil:
+    """(a + a_low) · (b + b_low) as a pair."""
+    cdef floating rest
+    cdef floating product = two_product(a, b, &rest)
+    return fast_two_sum(product, rest + (a * b_low + a_low * b), low)
+
+
+cdef inline floating reciprocal(floating a, floating a_low, floating* low) noexcept nogil:
+    """1 / (a + a_low) as a pair: one Newton step from the rounded quotient."""
+    cdef floating inverse = <floating>1.0 / a
+    cdef floating rest
+    cdef floating product = two_product(a, inverse, &rest)
+    low[0] = inverse * ((<floating>1.0 - product) - rest - a_low * inverse)
+    return inverse
+
+
+# --- exp -----------------------------------------------------------------------------------------------------
+
+cdef inline floating exp_scaled(floating x, floating x_low, floating* low) noexcept nogil:
+    """exp(x + x_low) · 2**EXP_SCALE as a pair, for x <= 0; 2**EXP_SCALE is 2**64 for float, 2**512 for double.
+
+    The scale keeps the smallest results normal, so that whoever multiplies by 2**-EXP_SCALE at the end rounds
+    once, into the subnormal numbers too. Below the last subnormal number (-inf too) the result is a number
+    that this product rounds to 0. The error of result + low is below 0.1 units in the last place of the result.
+    """
+    cdef floating shifted, k, r, r_low, t, w, polynomial, power, result, floor_
+    if floating is float:
+        floor_ = <float>-131.5
+    else:
+        floor_ = -1060.0
+    # -inf and the differences that came of it: their low part may be NaN
+    x_low = x_low if x >= floor_ else <floating>0.0
+    x = floor_ if x < floor_ else x
+    if floating is float:
+        shifted = multiply_add(x, <float>1.4426950408889634, <float>12582912.0)
+        k = shifted - <float>12582912.0
+        r = multiply_add(-k, <float>0.693145751953125, x)        # exact: k has 8 bits, the constant 16
+        r_low = multiply_add(-k, <float>1.42860682030941723212e-6, x_low)
+        t = r + r_low
+        polynomial = <float>0.0014035611399378534055
+        polynomial = multiply_add(polynomial, t, <float>0.0083722888601249093533)
+        polynomial = multiply_add(polynomial, t, <float>0.041665552233957961152)
+        polynomial = multiply_add(polynomial, t, <float>0.16666488386292864507)
+        power = scaled_power_f(shifted)
+    else:
+        shifted = multiply_add(x, 1.4426950408889634, 6755399441055744.0)
+        k = shifted - 6755399441055744.0
+        r = multiply_add(-k, 0.6931471805598903, x)    # exact: k has 11 bits, the constant 42
+        r_low = multiply_add(-k, 5.497923018708371e-14, x_low)
+        t = r + r_low
+        polynomial = 2.1014410441885813865e-9
+        polynomial = multiply_add(polynomial, t, 2.5115341955201691362e-8)
+        polynomial = multiply_add(polynomial, t, 2.7556978205242495534e-7)
+        polynomial = multiply_add(polynomial, t, 2.7557225121043144244e-6)
+        polynomial = multiply_add(polynomial, t, 2.4801587630769607501e-5)
+        polynomial = multiply_add(polynomial, t, 1.9841269906384315093e-4)
+        polynomial = multiply_add(polynomial, t, 1.3888888888756647082e-3)
+        polynomial = multiply_add(polynomial, t, 8.3333333333129021652e-3)
+        polynomial = multiply_add(polynomial, t, 4.1666666666666842455e-2)
+        polynomial = multiply_add(polynomial, t, 1.6666666666666688978e-1)
+        power = scaled_power_d(shifted)
+    polynomial = multiply_add(polynomial, t, <floating>0.5)
+    w = r + multiply_add(t * t, polynomial, r_low)
+    result = fast_two_sum(<floating>1.0, w, low)
+    low[0] = low[0] * power
+    return result * power
+
+
+# --- log -----------------------------------------------------------------------------------------------------
+
+cdef inline floating log_of_reduced(floating k, floating f, floating f_low) noexcept nogil:
+    """k · log 2 + log(1 + f + f_low), for sqrt(1/2) <= 1 + f < sqrt(2) and a small f_low."""
+    cdef floating s = f / (<floating>2.0 + f)
+    cdef floating z = s * s
+    cdef floating half_square = <floating>0.5 * f * f
+    cdef floating series, low
+    low = f_low - (s + s) * f_low
+    if floating is float:
+        series = <float>0.2987306975157250539
+        series = multiply_add(series, z, <float>0.39977495763652679353)
+        series = multiply_add(series, z, <float>0.66666776715039007792)
+        series = series * z
+        low = low + k * <float>1.42860682030941723212e-6
+        return k * <float>0.693145751953125 + (f - (half_square - (s * (half_square + series) + low)))
+    else:
+        series = 0.1479750276950684446
+        series = multiply_add(series, z, 0.15313903663221415226)
+        series = multiply_add(series, z, 0.18183569726954066694)
+        series = multiply_add(series, z, 0.22222198476162688175)
+        series = multiply_add(series, z, 0.28571428743261601965)
+        series = multiply_add(series, z, 0.3999999999941109596)
+        series = multiply_add(series, z, 0.66666666666667348941)
+        series = series * z
+        low = low + k * 5.497923018708371e-14
+        return k * 0.6931471805598903 + (f - (half_square - (s * (half_square + series) + low)))
+
+
+cdef inline floating log1p(floating x, floating x_low) noexcept nogil:
+    """log(1 + x + x_low), for 0 <= x < 2**60: below one unit in the last place."""
+    cdef floating y_low, k, inverse_power, f, f_low
+    cdef floating y = two_sum(<floating>1.0, x, &y_low)
+    y_low = y_low + x_low
+    if floating is float:
+        k = exponent_f(y, &inverse_power)
+    else:
+        k = exponent_d(y, &inverse_power)
+    f = fast_two_sum(y * inverse_power - <floating>1.0, y_low * inverse_power, &f_low)
+    return log_of_reduced(k, f, f_low)
+
+
+cdef inline floating log(floating x) noexcept nogil:
+    """log x for any x: below one unit in the last place; -inf for 0, NaN below it."""
+    cdef floating inverse_power, scaled, k, shift, result
+    # subnormal numbers are brought into range; so are the largest, whose 2**-k would be subnormal
+    if floating is float:
+        shift = <float>0.0
+        shift = <float>32.0 if x < <float>1.1754943508222875e-38 else shift
+        shift = <float>-32.0 if x > <float>1e36 else shift
+        scaled = x * (
+            <float>4294967296.0 if shift > 0 else (<float>2.3283064365386963e-10 if shift < 0 else <float>1.0)
+        )
+        k = exponent_f(scaled, &inverse_power)
+    else:
+        shift = 0.0
+        shift = 64.0 if x < 2.2250738585072014e-308 else shift
+        shift = -64.0 if x > 1e300 else shift
+        scaled = x * (18446744073709551616.0 if shift > 0 else (5.421010862427522e-20 if shift < 0 else 1.0))
+        k = exponent_d(scaled, &inverse_power)
+    result = log_of_reduced(k - shift, scaled * inverse_power - <floating>1.0, <floating>0.0)
+    result = x if x == <floating>INFINITY else result
+    result = -<floating>INFINITY if x == <floating>0.0 else result
+    return result if x >= <floating>0.0 else <floating>NAN
+
+
+# --- the logistic function -----------------------------------------------------------------------------------
+
+cdef inline floating exp_of_negative(floating x, floating* low) noexcept nogil:
+    """exp(-|x|) · 2**EXP_SCALE as a pair."""
+    return exp_scaled(-x if x > <floating>0.0 else x, <floating>0.0, low)
+
+
+cdef inline floating sigmoid_parts(floating x, floating* small) noexcept nogil:
+    """sigmoid(|x|), and into `small` sigmoid(-|x|), both to the last digit: with them 1 - sigmoid needs no subtraction."""
+    cdef floating e_low, total, total_low, inverse, inverse_low
+    cdef floating e = exp_of_negative(x, &e_low)
+    total = fast_two_sum(exp_scale(x), e, &total_low)
+    inverse = reciprocal(total, total_low + e_low, &inverse_low)
+    small[0] = times_pair(e, inverse, inverse_low)
+    return times_pair(exp_scale(x), inverse, inverse_low)
+
+
+cdef inline floating sigmoid(floating x) noexcept nogil:
+    cdef floating small
+    cdef floating large = sigmoid_parts(x, &small)
+    return small if x < <floating>0.0 else large
+
+
+cdef inline floating log1p_exp_of_negative(floating x) noexcept nogil:
+    """log(1 + exp(-|x|))."""
+    cdef floating e_low
+    cdef floating e = exp_of_negative(x, &e_low)
+    return log1p(e * exp_unscale(x), e_low * exp_unscale(x))
+
+
+cdef inline floating log_sigmoid(floating x) noexcept nogil:
+    return (x if x < <floating>0.0 else <floating>0.0) - log1p_exp_of_negative(x)

@@ -1,0 +1,1 @@
+"""The kernels, built once for each instruction set; `steelfast._kernels` picks one."""

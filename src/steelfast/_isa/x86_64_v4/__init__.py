@@ -1,0 +1,1 @@
+"""The kernels for x86-64-v4."""
