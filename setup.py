@@ -13,6 +13,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 KERNELS = ["_softmax", "_losses", "_updates"]
+# what they include and cimport
+HEADERS = ["_elementary.h", "_transpose.h", "_elementary.pxd", "_rows.pxd", "_arrays.pxd"]
 DEBUG = os.environ.get("STEELFAST_DEBUG") == "1"
 MSVC = sys.platform == "win32"
 X86_64 = sysconfig.get_platform().endswith(("x86_64", "amd64"))
@@ -29,11 +31,24 @@ if MSVC:
     COMPILE = ["/O2", "/fp:precise"]
     LINK = []
 elif DEBUG:
-    COMPILE = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-ffp-contract=off"]
+    COMPILE = [
+        "-O1",
+        "-g",
+        "-fno-omit-frame-pointer",
+        "-fsanitize=address,undefined",
+        "-ffp-contract=off",
+    ]
     LINK = ["-fsanitize=address,undefined"]
 else:
     # no -ffast-math: infinities, NaN and error-free sums must mean what they say; no contraction but our own fma()
-    COMPILE = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-Wall", "-Wextra"]
+    COMPILE = [
+        "-O3",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-ffp-contract=off",
+        "-Wall",
+        "-Wextra",
+    ]
     # NumPy's headers and Cython's own code
     COMPILE += ["-Wno-unused-parameter", "-Wno-unused-function", "-Wno-missing-field-initializers"]
     LINK = []
@@ -64,7 +79,7 @@ def extension(module: str, source: str, flags: list[str]) -> Extension:
         define_macros=MACROS,
         extra_compile_args=COMPILE + flags,
         extra_link_args=LINK,
-        depends=[f"src/steelfast/{name}" for name in ("_elementary.h", "_elementary.pxd", "_rows.pxd", "_arrays.pxd")],
+        depends=[f"src/steelfast/{name}" for name in HEADERS],
     )
 
 

@@ -3,11 +3,14 @@
 The fast path of the kernels never comes here: `_arrays.pxd` lets pass what needs neither a conversion nor a check.
 """
 
+from collections.abc import Iterable
 from operator import index
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from steelfast._processor import FloatingPointState
 
 Array: TypeAlias = NDArray[Any]
 
@@ -38,7 +41,7 @@ def as_floating(x: object, name: str) -> tuple[Array, np.dtype[Any]]:
             f"{name} must hold real numbers (float16, float32, float64, integers or booleans), got dtype {array.dtype}"
         )
     compute = np.dtype(np.float32) if result.itemsize < 8 else result
-    return np.require(array, compute, "A"), result
+    return np.require(converted(array, compute), None, "A"), result
 
 
 def as_axis(axis: object, x: Array, name: str) -> int:
@@ -59,7 +62,7 @@ def as_shaped(x: object, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
     array, _ = as_floating(x, name)
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    return np.ascontiguousarray(array, dtype).reshape(shape)
+    return np.ascontiguousarray(converted(array, dtype)).reshape(shape)
 
 
 def as_weights(weights: object, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -77,6 +80,8 @@ def as_labels(labels: object, shape: tuple[int, ...], n_classes: int, ignore_ind
     array = np.asarray(labels)
     if array.size == 0 and not isinstance(labels, np.ndarray):
         array = array.astype(np.int64)  # an empty list says nothing of its dtype
+    if array.dtype.kind == "f" and array.ndim == len(shape) + 1:
+        raise ValueError(f"targets must have the shape of the logits, {(*shape, n_classes)}, got {array.shape}")
     if array.dtype.kind not in "iu":
         raise TypeError(f"targets must be integer labels or probabilities of the logits' shape, got {described(array)}")
     if array.shape != shape:
@@ -109,9 +114,7 @@ def as_index(x: object, name: str) -> int:
         raise TypeError(f"{name} must be an integer, got {described(x)}") from None
 
 
-def as_pair(
-    a: object, a_name: str, b: object, b_name: str
-) -> tuple[Array, Array, np.dtype[Any], np.dtype[Any]]:
+def as_pair(a: object, a_name: str, b: object, b_name: str) -> tuple[Array, Array, np.dtype[Any], np.dtype[Any]]:
     """Two arrays of one shape in the dtype that both are computed in; that dtype; the dtype of the result."""
     a_array, a_result = as_floating(a, a_name)
     b_array, b_result = as_floating(b, b_name)
@@ -119,8 +122,8 @@ def as_pair(
         raise ValueError(f"{b_name} must have the shape of {a_name}, {a_array.shape}, got {b_array.shape}")
     compute = np.promote_types(a_array.dtype, b_array.dtype)
     return (
-        a_array.astype(compute, copy=False),
-        b_array.astype(compute, copy=False),
+        converted(a_array, compute),
+        converted(b_array, compute),
         compute,
         np.promote_types(a_result, b_result),
     )
@@ -132,12 +135,18 @@ def check_reduction(reduction: object) -> None:
 
 
 def workspace(
-    out: object, shape: tuple[int, ...], result: np.dtype[Any], compute: np.dtype[Any], *inputs: Array, contiguous: bool
+    out: object,
+    shape: tuple[int, ...],
+    result: np.dtype[Any],
+    compute: np.dtype[Any],
+    *inputs: Array,
+    apart: Iterable[Array] = (),
+    contiguous: bool,
 ) -> Array:
     """Where a kernel may write: a new array, or `out` itself if it can do so without a conversion.
 
-    `out` is checked here. One that overlaps an input in any way but entry for entry is not written before the
-    kernel has read everything: the result then goes through a new array.
+    `out` is checked here. It may be one of `inputs`, entry for entry; where it overlaps one in any other way, or shares
+    memory with an array of `apart`, the result goes through a new array, so that nothing is overwritten unread.
     """
     if out is not None:
         if not isinstance(out, np.ndarray):
@@ -146,19 +155,33 @@ def workspace(
             raise ValueError(f"out must be an array of shape {shape} and dtype {result}, got {described(out)}")
         if not out.flags.writeable:
             raise ValueError("out must be writeable, got a read-only array")
-        usable = out.dtype == compute and out.dtype.isnative and out.flags.aligned
-        if usable and (out.flags.c_contiguous or not contiguous) and not any(_tangled(out, x) for x in inputs):
+        if (
+            out.dtype == compute
+            and out.dtype.isnative
+            and out.flags.aligned
+            and (out.flags.c_contiguous or not contiguous)
+            and not any(_tangled(out, x) for x in inputs)
+            and not any(np.may_share_memory(out, x) for x in apart)
+        ):
             return out
     return np.empty(shape, compute)
 
 
+def converted(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The array in this dtype, where a number may overflow or underflow without a word."""
+    if array.dtype == dtype:
+        return array
+    with FloatingPointState(), np.errstate(all="ignore"):
+        return array.astype(dtype)
+
+
 def delivered(computed: Array, out: Array | None, result: np.dtype[Any]) -> Any:
     """What a kernel computed, as the caller asked for it: in `out`, or new in this dtype (0-d as a scalar)."""
+    computed_or_out = computed if computed is out else converted(computed, result)
     if out is None:
-        converted = computed.astype(result, copy=False)
-        return converted if converted.ndim else converted[()]
+        return computed_or_out if computed.ndim else computed_or_out[()]
     if computed is not out:
-        out[...] = computed
+        out[...] = computed_or_out
     return out
 
 

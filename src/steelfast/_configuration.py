@@ -13,7 +13,7 @@ from steelfast._version import __version__
 
 def configuration() -> dict[str, Any]:
     """Versions, the processor, and the build of the kernels in use, as plain data."""
-    packages = {}
+    packages: dict[str, str | None] = {}
     for name in ("scikit-learn", "matplotlib", "pooch", "rich", "scipy"):
         try:
             packages[name] = version(name)

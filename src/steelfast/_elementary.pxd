@@ -44,6 +44,23 @@ cdef inline floating exp_unscale(floating example) noexcept nogil:
         return 7.458340731200207e-155                 # 2**-512
 
 
+cdef inline floating exp_reach(floating example) noexcept nogil:
+    """How far below the largest term of a sum a term still counts: exp(-reach) · 2**EXP_SCALE is just normal, and
+    exp(-reach) itself below half of the smallest subnormal number."""
+    if floating is float:
+        return <float>131.0
+    else:
+        return 1060.0
+
+
+cdef inline floating exp_far(floating example) noexcept nogil:
+    """Above this, more than twice the reach, differences within the reach are exact (Sterbenz)."""
+    if floating is float:
+        return <float>300.0
+    else:
+        return 2200.0
+
+
 # --- exact sums and products ---------------------------------------------------------------------------------
 
 cdef inline floating two_sum(floating a, floating b, floating* low) noexcept nogil:
@@ -131,37 +148,38 @@ cdef inline floating reciprocal(floating a, floating a_low, floating* low) noexc
 
 # --- exp -----------------------------------------------------------------------------------------------------
 
-cdef inline floating exp_scaled(floating x, floating x_low, floating* low) noexcept nogil:
-    """exp(x + x_low) · 2**EXP_SCALE as a pair, for x <= 0; 2**EXP_SCALE is 2**64 for float, 2**512 for double.
-
-    The scale keeps the smallest results normal, so that whoever multiplies by 2**-EXP_SCALE at the end rounds
-    once, into the subnormal numbers too. Below the last subnormal number (-inf too) the result is a number
-    that this product rounds to 0. The error of result + low is below 0.1 units in the last place of the result.
-    """
-    cdef floating shifted, k, r, r_low, t, w, polynomial, power, result, floor_
+cdef inline floating exponent_of_exp(floating x) noexcept nogil:
+    """The whole number k nearest to x / log 2: exp(x) is 2**k times a number near 1."""
     if floating is float:
-        floor_ = <float>-131.5
+        return multiply_add(x, <float>1.4426950408889634, <float>12582912.0) - <float>12582912.0
     else:
-        floor_ = -1060.0
-    # -inf and the differences that came of it: their low part may be NaN
-    x_low = x_low if x >= floor_ else <floating>0.0
-    x = floor_ if x < floor_ else x
+        return multiply_add(x, 1.4426950408889634, 6755399441055744.0) - 6755399441055744.0
+
+
+cdef inline floating exp_scaled(floating x, floating k_shift, floating* low) noexcept nogil:
+    """exp(x) · 2**(EXP_SCALE - k_shift) as a pair; EXP_SCALE is 64 for float and 512 for double.
+
+    For |x| up to exp_reach + exp_far and results that are normal numbers. The scale keeps the smallest terms of a sum
+    normal, so that whoever multiplies by 2**-EXP_SCALE at the end rounds once, into the subnormal numbers too.
+    The error of result + low is below 0.35 units in the last place of the result, that of the result below 0.9.
+    """
+    cdef floating shifted, k, r, r_low, t, w, polynomial, power, result
     if floating is float:
         shifted = multiply_add(x, <float>1.4426950408889634, <float>12582912.0)
         k = shifted - <float>12582912.0
-        r = multiply_add(-k, <float>0.693145751953125, x)        # exact: k has 8 bits, the constant 16
-        r_low = multiply_add(-k, <float>1.42860682030941723212e-6, x_low)
+        r = multiply_add(-k, <float>0.693115234375, x)        # exact: k has 10 bits, the constant 14
+        r_low = k * <float>-3.194618494530941723e-5
         t = r + r_low
         polynomial = <float>0.0014035611399378534055
         polynomial = multiply_add(polynomial, t, <float>0.0083722888601249093533)
         polynomial = multiply_add(polynomial, t, <float>0.041665552233957961152)
         polynomial = multiply_add(polynomial, t, <float>0.16666488386292864507)
-        power = scaled_power_f(shifted)
+        power = scaled_power_f(shifted - k_shift)
     else:
         shifted = multiply_add(x, 1.4426950408889634, 6755399441055744.0)
         k = shifted - 6755399441055744.0
-        r = multiply_add(-k, 0.6931471805598903, x)    # exact: k has 11 bits, the constant 42
-        r_low = multiply_add(-k, 5.497923018708371e-14, x_low)
+        r = multiply_add(-k, 0.69314718055920820916, x)               # exact: k has 13 bits, the constant 40
+        r_low = k * -7.371002565167798901834e-13
         t = r + r_low
         polynomial = 2.1014410441885813865e-9
         polynomial = multiply_add(polynomial, t, 2.5115341955201691362e-8)
@@ -173,7 +191,7 @@ cdef inline floating exp_scaled(floating x, floating x_low, floating* low) noexc
         polynomial = multiply_add(polynomial, t, 8.3333333333129021652e-3)
         polynomial = multiply_add(polynomial, t, 4.1666666666666842455e-2)
         polynomial = multiply_add(polynomial, t, 1.6666666666666688978e-1)
-        power = scaled_power_d(shifted)
+        power = scaled_power_d(shifted - k_shift)
     polynomial = multiply_add(polynomial, t, <floating>0.5)
     w = r + multiply_add(t * t, polynomial, r_low)
     result = fast_two_sum(<floating>1.0, w, low)
@@ -183,20 +201,19 @@ cdef inline floating exp_scaled(floating x, floating x_low, floating* low) noexc
 
 # --- log -----------------------------------------------------------------------------------------------------
 
-cdef inline floating log_of_reduced(floating k, floating f, floating f_low) noexcept nogil:
-    """k · log 2 + log(1 + f + f_low), for sqrt(1/2) <= 1 + f < sqrt(2) and a small f_low."""
+cdef inline floating log_of_reduced(floating k, floating f, floating f_low, floating* result_low) noexcept nogil:
+    """k · log 2 + log(1 + f + f_low) as a pair, for sqrt(1/2) <= 1 + f < sqrt(2) and a small f_low."""
     cdef floating s = f / (<floating>2.0 + f)
     cdef floating z = s * s
     cdef floating half_square = <floating>0.5 * f * f
-    cdef floating series, low
+    cdef floating series, low, inner, start, start_low
     low = f_low - (s + s) * f_low
     if floating is float:
         series = <float>0.2987306975157250539
         series = multiply_add(series, z, <float>0.39977495763652679353)
         series = multiply_add(series, z, <float>0.66666776715039007792)
-        series = series * z
         low = low + k * <float>1.42860682030941723212e-6
-        return k * <float>0.693145751953125 + (f - (half_square - (s * (half_square + series) + low)))
+        start = k * <float>0.693145751953125
     else:
         series = 0.1479750276950684446
         series = multiply_add(series, z, 0.15313903663221415226)
@@ -205,13 +222,15 @@ cdef inline floating log_of_reduced(floating k, floating f, floating f_low) noex
         series = multiply_add(series, z, 0.28571428743261601965)
         series = multiply_add(series, z, 0.3999999999941109596)
         series = multiply_add(series, z, 0.66666666666667348941)
-        series = series * z
         low = low + k * 5.497923018708371e-14
-        return k * 0.6931471805598903 + (f - (half_square - (s * (half_square + series) + low)))
+        start = k * 0.6931471805598903
+    inner = half_square - (s * (half_square + series * z) + low)
+    start = fast_two_sum(start, f, &start_low)
+    return fast_two_sum(start, start_low - inner, result_low)
 
 
-cdef inline floating log1p(floating x, floating x_low) noexcept nogil:
-    """log(1 + x + x_low), for 0 <= x < 2**60: below one unit in the last place."""
+cdef inline floating log1p(floating x, floating x_low, floating* low) noexcept nogil:
+    """log(1 + x + x_low) as a pair, for -1/2 <= x < 2**60: the result alone is within one unit in the last place."""
     cdef floating y_low, k, inverse_power, f, f_low
     cdef floating y = two_sum(<floating>1.0, x, &y_low)
     y_low = y_low + x_low
@@ -220,12 +239,12 @@ cdef inline floating log1p(floating x, floating x_low) noexcept nogil:
     else:
         k = exponent_d(y, &inverse_power)
     f = fast_two_sum(y * inverse_power - <floating>1.0, y_low * inverse_power, &f_low)
-    return log_of_reduced(k, f, f_low)
+    return log_of_reduced(k, f, f_low, low)
 
 
 cdef inline floating log(floating x) noexcept nogil:
     """log x for any x: below one unit in the last place; -inf for 0, NaN below it."""
-    cdef floating inverse_power, scaled, k, shift, result
+    cdef floating inverse_power, scaled, k, shift, result, low
     # subnormal numbers are brought into range; so are the largest, whose 2**-k would be subnormal
     if floating is float:
         shift = <float>0.0
@@ -241,7 +260,7 @@ cdef inline floating log(floating x) noexcept nogil:
         shift = -64.0 if x > 1e300 else shift
         scaled = x * (18446744073709551616.0 if shift > 0 else (5.421010862427522e-20 if shift < 0 else 1.0))
         k = exponent_d(scaled, &inverse_power)
-    result = log_of_reduced(k - shift, scaled * inverse_power - <floating>1.0, <floating>0.0)
+    result = log_of_reduced(k - shift, scaled * inverse_power - <floating>1.0, <floating>0.0, &low)
     result = x if x == <floating>INFINITY else result
     result = -<floating>INFINITY if x == <floating>0.0 else result
     return result if x >= <floating>0.0 else <floating>NAN
@@ -251,11 +270,13 @@ cdef inline floating log(floating x) noexcept nogil:
 
 cdef inline floating exp_of_negative(floating x, floating* low) noexcept nogil:
     """exp(-|x|) · 2**EXP_SCALE as a pair."""
-    return exp_scaled(-x if x > <floating>0.0 else x, <floating>0.0, low)
+    cdef floating d = -x if x > <floating>0.0 else x
+    d = -exp_reach(x) if -exp_reach(x) > d else d
+    return exp_scaled(d, <floating>0.0, low)
 
 
 cdef inline floating sigmoid_parts(floating x, floating* small) noexcept nogil:
-    """sigmoid(|x|), and into `small` sigmoid(-|x|), both to the last digit: with them 1 - sigmoid needs no subtraction."""
+    """sigmoid(|x|), and into `small` sigmoid(-|x|), both to the last digit: 1 - sigmoid then needs no subtraction."""
     cdef floating e_low, total, total_low, inverse, inverse_low
     cdef floating e = exp_of_negative(x, &e_low)
     total = fast_two_sum(exp_scale(x), e, &total_low)
@@ -272,9 +293,9 @@ cdef inline floating sigmoid(floating x) noexcept nogil:
 
 cdef inline floating log1p_exp_of_negative(floating x) noexcept nogil:
     """log(1 + exp(-|x|))."""
-    cdef floating e_low
-    cdef floating e = exp_of_negative(x, &e_low)
-    return log1p(e * exp_unscale(x), e_low * exp_unscale(x))
+    cdef floating low
+    cdef floating e = exp_of_negative(x, &low)
+    return log1p(e * exp_unscale(x), low * exp_unscale(x), &low)
 
 
 cdef inline floating log_sigmoid(floating x) noexcept nogil:

@@ -8,8 +8,7 @@ import os
 from importlib import import_module
 from importlib.util import find_spec
 
-from steelfast._processor import compiler as COMPILER
-from steelfast._processor import x86_64_level
+from steelfast._processor import compiler, x86_64_level
 
 # name of a build -> level of the x86-64 psABI that it needs, and the module that holds it; the best one last
 _BUILDS = {
@@ -55,6 +54,7 @@ def _chosen() -> str:
 
 
 ISA = _chosen()
+COMPILER = compiler
 
 _package = _BUILDS[ISA][1]
 _softmax = import_module(f"{_package}._softmax")

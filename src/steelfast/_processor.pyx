@@ -1,11 +1,21 @@
-"""What this processor can do: asked once, before anything built for a higher instruction set is imported."""
+"""The processor: what it can do, asked before anything built for more is imported; and its floating-point state."""
+
+cdef extern from "<fenv.h>":
+    ctypedef struct fenv_t:
+        pass
+    const fenv_t* FE_DFL_ENV
+    int fegetenv(fenv_t*)
+    int fesetenv(const fenv_t*)
+
 
 cdef extern from *:
     """
     #if (defined(__x86_64__) || defined(_M_X64))
       #if defined(_MSC_VER)
         #include <intrin.h>
-        static void steelfast_cpuid(unsigned leaf, unsigned sub, unsigned r[4]) { __cpuidex((int *)r, (int)leaf, (int)sub); }
+        static void steelfast_cpuid(unsigned leaf, unsigned sub, unsigned r[4]) {
+            __cpuidex((int *)r, (int)leaf, (int)sub);
+        }
         static unsigned long long steelfast_xcr0(void) { return _xgetbv(0); }
       #else
         #include <cpuid.h>
@@ -72,3 +82,16 @@ compiler = STEELFAST_COMPILER.decode()
 def x86_64_level():
     """The highest level of the x86-64 psABI that this processor has (1 to 4); 0 on other processors."""
     return steelfast_level()
+
+
+cdef class FloatingPointState:
+    """A `with` block in the default floating-point environment that restores the one from before, flags included."""
+
+    cdef fenv_t saved
+
+    def __enter__(self):
+        fegetenv(&self.saved)
+        fesetenv(FE_DFL_ENV)
+
+    def __exit__(self, *error):
+        fesetenv(&self.saved)

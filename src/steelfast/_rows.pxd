@@ -11,9 +11,13 @@ Which of the two it is depends on the number of classes alone, and a short tile 
 by other code: the result of a row has the same bits wherever the row stands, whatever stands beside it and
 however it is strided.
 
-A row is described by its maximum, by `ties`, how many of its entries equal the maximum, and by the pair
-`others`, `others_low`: the sum of exp(x - maximum) · 2**EXP_SCALE over the entries below the maximum. Without
-the largest terms this sum keeps its relative accuracy where one class has nearly all the probability.
+No logit has the maximum subtracted from it: exp(x) = 2**k · exp(r) is reduced first, and the power of the maximum
+taken off k, a whole number. So nothing is rounded. Only a row whose maximum is far from 0 is shifted by it, and then
+the differences that count are exact.
+
+Sums are pairs `sum, sum_low`, to about twice the precision. `total` is that of all exponentials of a row. For a
+logarithm the row's largest terms are left out: `ties` is how many entries equal the maximum and `others` the sum of
+the rest, which keeps its relative accuracy where one class has nearly all the probability.
 
 Pointers that a function takes must not overlap; all functions are inlined into callers whose arrays are local,
 so that the compiler knows it.
@@ -23,14 +27,27 @@ from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy, memset
 
 from steelfast._elementary cimport (
+    exp_far,
+    exp_reach,
     exp_scale,
     exp_scaled,
     exp_unscale,
+    exponent_of_exp,
+    fast_two_sum,
     log1p,
+    pair_times_pair,
     reciprocal,
     times_pair,
     two_sum,
 )
+
+cdef extern from "_transpose.h" nogil:
+    enum:
+        REACH "STEELFAST_REACH"
+    void rows_to_tiles_f "steelfast_rows_to_tiles_f"(const float*, Py_ssize_t, float*)
+    void rows_to_tiles_d "steelfast_rows_to_tiles_d"(const double*, Py_ssize_t, double*)
+    void tiles_to_rows_f "steelfast_tiles_to_rows_f"(const float*, Py_ssize_t, float*)
+    void tiles_to_rows_d "steelfast_tiles_to_rows_d"(const double*, Py_ssize_t, double*)
 
 cdef enum:
     LANES = 16
@@ -46,37 +63,55 @@ cdef inline void fill_lanes(floating value, floating* lanes) noexcept nogil:
         lanes[lane] = value
 
 
+cdef inline bint roomy(
+    Py_ssize_t row_stride, Py_ssize_t class_stride, Py_ssize_t n_classes, Py_ssize_t n_after,
+) noexcept nogil:
+    """Whether a C-ordered block of LANES rows may be turned in squares: n_after rows come after it in memory."""
+    return class_stride == 1 and row_stride == n_classes and n_after * n_classes >= REACH
+
+
 cdef inline void load_rows(
     const floating* source, Py_ssize_t row_stride, Py_ssize_t class_stride,
     Py_ssize_t n_rows, Py_ssize_t n_classes, floating* block,
 ) noexcept nogil:
-    """Up to LANES rows of up to TILES classes, transposed: block[j · LANES + i] is class j of row i."""
+    """The first LANES of n_rows rows, transposed: block[j · LANES + i] is class j of row i. Missing rows are zero."""
     cdef Py_ssize_t i, j
     if n_rows < LANES:
         memset(block, 0, n_classes * LANES * sizeof(floating))
-    if row_stride == 1 and n_rows == LANES:
-        for j in range(n_classes):
-            memcpy(block + j * LANES, source + j * class_stride, LANES * sizeof(floating))
-    elif n_rows == LANES:
-        for j in range(n_classes):
-            for i in range(LANES):
-                block[j * LANES + i] = source[i * row_stride + j * class_stride]
-    else:
         for i in range(n_rows):
             for j in range(n_classes):
+                block[j * LANES + i] = source[i * row_stride + j * class_stride]
+    elif row_stride == 1:
+        for j in range(n_classes):
+            memcpy(block + j * LANES, source + j * class_stride, LANES * sizeof(floating))
+    elif roomy(row_stride, class_stride, n_classes, n_rows - LANES):
+        if floating is float:
+            rows_to_tiles_f(source, n_classes, block)
+        else:
+            rows_to_tiles_d(source, n_classes, block)
+    else:
+        for j in range(n_classes):
+            for i in range(LANES):
                 block[j * LANES + i] = source[i * row_stride + j * class_stride]
 
 
 cdef inline void store_rows(
     const floating* block, floating* target, Py_ssize_t row_stride, Py_ssize_t class_stride,
-    Py_ssize_t n_rows, Py_ssize_t n_classes,
+    Py_ssize_t n_rows, Py_ssize_t n_classes, bint rows_after_are_unread,
 ) noexcept nogil:
+    """The first LANES of n_rows rows from their tiles. Where the rows after them in memory are neither an input
+    that is still to be read nor a result that is already written, they may be touched."""
     cdef Py_ssize_t i, j
-    if row_stride == 1 and n_rows == LANES:
+    if row_stride == 1 and n_rows >= LANES:
         for j in range(n_classes):
             memcpy(target + j * class_stride, block + j * LANES, LANES * sizeof(floating))
+    elif rows_after_are_unread and roomy(row_stride, class_stride, n_classes, n_rows - LANES):
+        if floating is float:
+            tiles_to_rows_f(block, n_classes, target)
+        else:
+            tiles_to_rows_d(block, n_classes, target)
     else:
-        for i in range(n_rows):
+        for i in range(min(n_rows, LANES)):
             for j in range(n_classes):
                 target[i * row_stride + j * class_stride] = block[j * LANES + i]
 
@@ -107,40 +142,82 @@ cdef inline void store_run(const floating* block, floating* target, Py_ssize_t s
             target[k * stride] = block[k]
 
 
-# --- one number ----------------------------------------------------------------------------------------------------
+# --- one row in numbers -----------------------------------------------------------------------------------------
 
-cdef inline floating difference(floating x, floating maximum, floating* low) noexcept nogil:
-    """x - maximum as a pair; 0 where they are equal, infinite ones too. low is NaN where the result is -inf."""
-    cdef floating result = x - maximum
-    cdef floating part = x - result
-    cdef floating rest = (x - (result + part)) + (part - maximum)
-    low[0] = <floating>0.0 if x == maximum else rest
-    return <floating>0.0 if x == maximum else result
+cdef inline floating shift_of(floating maximum) noexcept nogil:
+    """What is subtracted from a row before exp: nothing, or a maximum so far from 0 that this is exact."""
+    return maximum if (maximum > exp_far(maximum)) | (maximum < -exp_far(maximum)) else <floating>0.0
 
 
-cdef inline bint undefined(floating maximum, floating ties) noexcept nogil:
-    """A row of nothing but -inf, or one with +inf twice, has no softmax."""
-    return (maximum == -<floating>INFINITY) | ((maximum == <floating>INFINITY) & (ties > <floating>1.0))
+cdef inline bint infinite(floating x) noexcept nogil:
+    return (x == <floating>INFINITY) | (x == -<floating>INFINITY)
 
 
-cdef inline floating inverse_sum(
-    floating maximum, floating others, floating others_low, floating ties, floating* low,
+cdef inline Py_ssize_t count_equal(
+    const floating* row, Py_ssize_t stride, Py_ssize_t n, floating x,
 ) noexcept nogil:
-    """1 / (sum of the row's exponentials, 2**EXP_SCALE included), as a pair."""
-    cdef floating total, total_low, inverse
-    total = two_sum(ties * exp_scale(maximum), others, &total_low)
-    inverse = reciprocal(total, total_low + others_low, low)
-    return <floating>NAN if undefined(maximum, ties) else inverse
+    cdef Py_ssize_t j
+    cdef Py_ssize_t count = 0
+    for j in range(n):
+        count += row[j * stride] == x
+    return count
 
 
-cdef inline floating log_sum(
-    floating maximum, floating others, floating others_low, floating ties,
+cdef inline bint has_softmax(floating maximum, Py_ssize_t ties) noexcept nogil:
+    """Not so a row of nothing but -inf, or one with +inf twice."""
+    return maximum != -<floating>INFINITY and (maximum != <floating>INFINITY or ties == 1)
+
+
+cdef inline bint row_is_defined(
+    const floating* row, Py_ssize_t stride, Py_ssize_t n, floating maximum,
 ) noexcept nogil:
-    """log of the sum of exp(x - maximum) over the row."""
-    cdef floating x, x_low
-    x = two_sum(ties - <floating>1.0, others * exp_unscale(maximum), &x_low)
-    x = log1p(x, x_low + others_low * exp_unscale(maximum))
-    return <floating>NAN if undefined(maximum, ties) else x
+    return not infinite(maximum) or has_softmax(maximum, count_equal(row, stride, n, maximum))
+
+
+cdef inline void settle(floating* row, Py_ssize_t stride, Py_ssize_t n, floating maximum, bint defined) noexcept nogil:
+    """Rewrite a row with an infinite maximum as the finite one of the same softmax; NaN throughout if there is none."""
+    cdef Py_ssize_t j
+    cdef floating x
+    for j in range(n):
+        x = row[j * stride]
+        if not defined:
+            x = <floating>NAN
+        elif x == maximum:
+            x = <floating>0.0
+        elif x == x:
+            x = -<floating>INFINITY
+        row[j * stride] = x
+
+
+cdef inline floating log_prob(floating logit, floating logsumexp, floating logsumexp_low) noexcept nogil:
+    return (logit - logsumexp) - logsumexp_low
+
+
+cdef inline floating sum_of_all(
+    floating others, floating others_low, floating ties, floating largest, floating largest_low, floating* low,
+) noexcept nogil:
+    """The sum of all exponentials of a row, where `largest` is that of the maximum, as a pair."""
+    cdef floating product, product_low, total
+    product = pair_times_pair(ties, <floating>0.0, largest, largest_low, &product_low)
+    total = two_sum(product, others, low)
+    low[0] = low[0] + (product_low + others_low)
+    return total
+
+
+cdef inline floating logsumexp_of(
+    floating maximum, floating others, floating others_low, floating ties, floating largest, floating largest_low,
+    floating* low,
+) noexcept nogil:
+    """maximum + log(sum of exp(x - maximum)) over a row, as a pair."""
+    cdef floating inverse, inverse_low, ratio, ratio_low, x, x_low, log_sum, log_sum_low, result
+    # the scale comes off last: the parts of a small product must not be subnormal
+    inverse = reciprocal(largest * exp_unscale(largest), largest_low * exp_unscale(largest), &inverse_low)
+    ratio = pair_times_pair(others, others_low, inverse, inverse_low, &ratio_low)
+    x = two_sum(ties - <floating>1.0, ratio * exp_unscale(ratio), &x_low)
+    log_sum = log1p(x, x_low + ratio_low * exp_unscale(ratio), &log_sum_low)
+    result = two_sum(maximum, log_sum, low)
+    low[0] = low[0] + log_sum_low
+    return result
 
 
 # --- blocks ----------------------------------------------------------------------------------------------------------
@@ -159,46 +236,127 @@ cdef inline void maximum_block(const floating* block, Py_ssize_t n_tiles, floati
         maximum[lane] = largest
 
 
-cdef inline void exp_block(
-    floating* block, Py_ssize_t n_tiles, const floating* maximum,
-    floating* others, floating* others_low, floating* ties,
+cdef inline bint any_infinite(const floating* maximum) noexcept nogil:
+    cdef Py_ssize_t lane
+    cdef int found = 0
+    for lane in range(LANES):
+        found |= infinite(maximum[lane])
+    return found
+
+
+cdef inline void settle_rows(
+    floating* block, Py_ssize_t n_classes, floating* maximum, bint undefined_is_nan,
 ) noexcept nogil:
-    """block = exp(block - maximum) · 2**EXP_SCALE; its sums are added to those that `others` … hold."""
+    """`settle` each row of a block that needs it; its maximum becomes 0."""
+    cdef Py_ssize_t lane
+    if not any_infinite(maximum):
+        return
+    for lane in range(LANES):
+        if infinite(maximum[lane]):
+            settle(
+                block + lane, LANES, n_classes, maximum[lane],
+                not undefined_is_nan
+                or has_softmax(maximum[lane], count_equal(block + lane, LANES, n_classes, maximum[lane])),
+            )
+            maximum[lane] = <floating>0.0
+
+
+cdef inline void anchor_lanes(const floating* maximum, floating* shift, floating* anchor) noexcept nogil:
+    """For each lane: what is subtracted before exp, and the maximum after that."""
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        shift[lane] = shift_of(maximum[lane])
+        anchor[lane] = maximum[lane] - shift[lane]
+
+
+cdef inline void exp_block(
+    floating* block, Py_ssize_t n_tiles, const floating* shift, const floating* anchor,
+    floating* total, floating* total_low,
+) noexcept nogil:
+    """block = exp(block - maximum), up to a factor that each row has its own of; the sums are added to total.
+
+    `anchor_lanes` gives shift and anchor: choices beside the inner loop would keep the outer one from being vectorised.
+    """
     cdef Py_ssize_t lane, j
-    cdef floating x, largest, d, d_low, e, e_low, total, total_low, count, low
+    cdef floating x, away, least, k, e, e_low, sum_, sum_low, low
     if n_tiles < 1:
         return
     for lane in range(LANES):
-        largest = maximum[lane]
-        total = others[lane]
-        total_low = others_low[lane]
-        count = ties[lane]
+        away = shift[lane]
+        least = anchor[lane] - exp_reach(away)
+        k = exponent_of_exp(anchor[lane])
+        # every term is smaller than 4, which stays in the sum till the end: fast_two_sum asks for that
+        sum_ = two_sum(total[lane], <floating>4.0 * exp_scale(away), &low)
+        sum_low = total_low[lane] + low
         for j in range(n_tiles):
-            x = block[j * LANES + lane]
-            d = difference(x, largest, &d_low)
-            e = exp_scaled(d, d_low, &e_low)
+            x = block[j * LANES + lane] - away
+            x = least if least > x else x
+            e = exp_scaled(x, k, &e_low)
             block[j * LANES + lane] = e
-            count = count + (<floating>1.0 if x == largest else <floating>0.0)
-            total = two_sum(total, <floating>0.0 if x == largest else e, &low)
-            total_low = total_low + (low + e_low)
-        others[lane] = total
-        others_low[lane] = total_low
-        ties[lane] = count
+            sum_ = fast_two_sum(sum_, e, &low)
+            sum_low = sum_low + (low + e_low)
+        total[lane] = two_sum(sum_, <floating>-4.0 * exp_scale(away), &low)
+        total_low[lane] = sum_low + low
+
+
+cdef inline void exp_block_apart(
+    floating* block, Py_ssize_t n_tiles, const floating* shift, const floating* anchor,
+    floating* others, floating* others_low, floating* ties,
+) noexcept nogil:
+    """The same with the largest terms apart: ties and others are added to."""
+    cdef Py_ssize_t lane, j
+    cdef floating x, y, away, top, least, k, e, e_low, sum_, sum_low, below, count, low
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        away = shift[lane]
+        top = anchor[lane]
+        least = top - exp_reach(top)
+        k = exponent_of_exp(top)
+        sum_ = others[lane]
+        sum_low = others_low[lane]
+        count = <floating>0.0
+        for j in range(n_tiles):
+            x = block[j * LANES + lane] - away
+            y = least if least > x else x
+            e = exp_scaled(y, k, &e_low)
+            block[j * LANES + lane] = e
+            # one choice and exact products: with more choices gcc makes branches of them
+            below = <floating>0.0 if x == top else <floating>1.0
+            count = count + below
+            sum_ = two_sum(sum_, e * below, &low)
+            sum_low = sum_low + (low + e_low * below)
+        others[lane] = sum_
+        others_low[lane] = sum_low
+        ties[lane] += <floating>n_tiles - count
+
+
+cdef inline floating exp_of_maximum(floating anchor, floating* low) noexcept nogil:
+    """The exponential of a row's maximum, in the row's scale, as a pair."""
+    return exp_scaled(anchor, exponent_of_exp(anchor), low)
 
 
 cdef inline void scale_block(
     floating* block, Py_ssize_t n_tiles, const floating* factor, const floating* factor_low,
+    const floating* largest, const floating* scaled_largest,
 ) noexcept nogil:
-    """block · (factor + factor_low), each entry rounded once."""
+    """block · (factor + factor_low), each entry rounded once.
+
+    The largest entries become scaled_largest, which knows the low part of their exponential: so a probability of 1 is
+    exactly that.
+    """
     cdef Py_ssize_t lane, j
-    cdef floating f, f_low
+    cdef floating f, f_low, top, scaled_top, e
     if n_tiles < 1:
         return
     for lane in range(LANES):
         f = factor[lane]
         f_low = factor_low[lane]
+        top = largest[lane]
+        scaled_top = scaled_largest[lane]
         for j in range(n_tiles):
-            block[j * LANES + lane] = times_pair(block[j * LANES + lane], f, f_low)
+            e = block[j * LANES + lane]
+            block[j * LANES + lane] = scaled_top if e == top else times_pair(e, f, f_low)
 
 
 # --- one row with many classes -----------------------------------------------------------------------------------
@@ -207,20 +365,17 @@ cdef inline floating maximum_row(const floating* row, Py_ssize_t stride, Py_ssiz
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
     cdef floating largest
-    cdef Py_ssize_t j, lane
+    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t lane, n
     fill_lanes(-<floating>INFINITY, maximum)
     if stride == 1:
         # in place, but for the short tile
         maximum_block(row, n_classes // LANES, maximum)
         j = n_classes - n_classes % LANES
-        maximum_block(block, load_run(row + j, 1, n_classes - j, -<floating>INFINITY, block), maximum)
-    else:
-        for j from 0 <= j < n_classes by BLOCK:
-            maximum_block(
-                block,
-                load_run(row + j * stride, stride, min(BLOCK, n_classes - j), -<floating>INFINITY, block),
-                maximum,
-            )
+    while j < n_classes:
+        n = min(BLOCK, n_classes - j)
+        maximum_block(block, load_run(row + j * stride, stride, n, -<floating>INFINITY, block), maximum)
+        j += n
     largest = maximum[0]
     for lane in range(1, LANES):
         largest = maximum[lane] if maximum[lane] > largest else largest
@@ -240,49 +395,66 @@ cdef inline void sum_lanes(floating* sums, floating* sums_low) noexcept nogil:
 
 
 cdef inline void exp_row(
-    const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating maximum,
-    floating* exps, Py_ssize_t exps_stride, floating* others, floating* others_low, floating* ties,
+    const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating maximum, bint defined,
+    floating* exps, Py_ssize_t exps_stride, floating* sums, floating* sums_low, floating* ties,
 ) noexcept nogil:
-    """The exponentials of a row and their sums, which end in others[0], others_low[0] and ties[0].
+    """The exponentials of a row, and in sums[0], sums_low[0] their sum; where ties is not NULL it is the sum of the
+    others, and ties[0] says how often the maximum stands in the row.
 
-    exps may be NULL where only the sums are wanted, and may be the row itself.
+    exps may be NULL where only the sums are wanted, and may be the row itself. `defined` says of a row with an
+    infinite maximum whether it has a softmax.
     """
     cdef floating block[BLOCK]
-    cdef floating maxima[LANES]
-    cdef Py_ssize_t j, lane, n
-    fill_lanes(maximum, maxima)
-    fill_lanes(<floating>0.0, others)
-    fill_lanes(<floating>0.0, others_low)
-    fill_lanes(<floating>0.0, ties)
+    cdef floating shift[LANES]
+    cdef floating anchor[LANES]
+    cdef Py_ssize_t j, lane, n, n_tiles
+    cdef floating settled = <floating>0.0 if infinite(maximum) else maximum
+    fill_lanes(shift_of(settled), shift)
+    fill_lanes(settled - shift_of(settled), anchor)
+    fill_lanes(<floating>0.0, sums)
+    fill_lanes(<floating>0.0, sums_low)
+    if ties != NULL:
+        fill_lanes(<floating>0.0, ties)
     for j from 0 <= j < n_classes by BLOCK:
         n = min(BLOCK, n_classes - j)
-        exp_block(
-            block, load_run(row + j * stride, stride, n, -<floating>INFINITY, block),
-            maxima, others, others_low, ties,
-        )
+        n_tiles = load_run(row + j * stride, stride, n, -<floating>INFINITY, block)
+        if infinite(maximum):
+            settle(block, 1, n, maximum, defined)
+        if ties != NULL:
+            exp_block_apart(block, n_tiles, shift, anchor, sums, sums_low, ties)
+        else:
+            exp_block(block, n_tiles, shift, anchor, sums, sums_low)
         if exps != NULL:
             store_run(block, exps + j * exps_stride, exps_stride, n)
-    sum_lanes(others, others_low)
-    for lane in range(1, LANES):
-        ties[0] += ties[lane]
+    sum_lanes(sums, sums_low)
+    if ties != NULL:
+        for lane in range(1, LANES):
+            ties[0] += ties[lane]
 
 
 cdef inline void scale_row(
     floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating factor, floating factor_low,
+    floating largest, floating scaled_largest,
 ) noexcept nogil:
+    """`scale_block` along a row."""
     cdef floating block[BLOCK]
     cdef floating factors[LANES]
     cdef floating factors_low[LANES]
+    cdef floating tops[LANES]
+    cdef floating scaled_tops[LANES]
     cdef Py_ssize_t j = 0
-    cdef Py_ssize_t n
+    cdef Py_ssize_t n, n_tiles
     fill_lanes(factor, factors)
     fill_lanes(factor_low, factors_low)
+    fill_lanes(largest, tops)
+    fill_lanes(scaled_largest, scaled_tops)
     if stride == 1:
         # in place, but for the short tile
-        scale_block(row, n_classes // LANES, factors, factors_low)
+        scale_block(row, n_classes // LANES, factors, factors_low, tops, scaled_tops)
         j = n_classes - n_classes % LANES
     while j < n_classes:
         n = min(BLOCK, n_classes - j)
-        scale_block(block, load_run(row + j * stride, stride, n, <floating>0.0, block), factors, factors_low)
+        n_tiles = load_run(row + j * stride, stride, n, <floating>0.0, block)
+        scale_block(block, n_tiles, factors, factors_low, tops, scaled_tops)
         store_run(block, row + j * stride, stride, n)
         j += n

@@ -67,7 +67,7 @@ class _Base:
         memory, steps = self._state_of(parameter)
         steps[0] += 1
         # a copy where the kernel cannot write in place
-        contiguous = np.require(parameter, parameter.dtype.newbyteorder("="), "CA")
+        contiguous = np.require(parameter, parameter.dtype.newbyteorder("="), ["C", "A"])
         self._step(contiguous, gradient, memory, steps[0])
         if contiguous is not parameter:
             parameter[...] = contiguous
@@ -171,7 +171,11 @@ class Adam(_Base):
     _memory = 2
 
     def __init__(
-        self, learning_rate: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
+        self,
+        learning_rate: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
     ) -> None:
         super().__init__(learning_rate)
         self.beta1 = as_number(beta1, "beta1", 0.0, np.nextafter(1.0, 0.0))
@@ -180,5 +184,13 @@ class Adam(_Base):
 
     def _step(self, parameter: Array, gradient: Array, memory: list[Array], step: int) -> None:
         _kernels.adam(
-            parameter, gradient, memory[0], memory[1], self.learning_rate, self.beta1, self.beta2, step, self.eps
+            parameter,
+            gradient,
+            memory[0],
+            memory[1],
+            self.learning_rate,
+            self.beta1,
+            self.beta2,
+            step,
+            self.eps,
         )

@@ -1,0 +1,375 @@
+"""What the commands of the command line do, each from its parsed options."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+import textwrap
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelfast import datasets, experiments, reporting
+from steelfast._configuration import configuration, show_config
+from steelfast._files import write_text, written_whole
+from steelfast.datasets import CLASS_NAMES, FEATURE_NAMES, SteelPlates, load_steel_plates
+
+if TYPE_CHECKING:
+    from steelfast.estimator import SteelClassifier
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.intp]
+Step = Callable[..., None]
+
+# a model names its classes, or has their indices when it was trained so
+_INDEX_OF_CLASS: dict[Any, int] = {name: k for k, name in enumerate(CLASS_NAMES)} | {
+    k: k for k in range(len(CLASS_NAMES))
+}
+
+
+# ---------------------------------------------------------------------------------- train
+
+
+def train(options: Namespace) -> None:
+    """Train on some plates, test on the others, write what came of it."""
+    _require("matplotlib", "rich", "sklearn")
+    from steelfast._terminal import progress
+    from steelfast.estimator import SteelClassifier
+
+    out = Path(options.out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"--out {out} is a file, wanted a directory")
+    plates = _load(options)
+    training, test = _split(plates, options)
+    model = SteelClassifier(
+        options.loss,
+        options.optimizer,
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+        max_epochs=options.epochs,
+        random_state=options.seed,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    with written_whole(out) as folder:
+        with progress("Training", options.epochs * (1 + (options.cv or 0))) as step:
+            started = time.perf_counter()
+            _fit(model, plates, training, step, held_out=test)
+            seconds = time.perf_counter() - started
+            folds = _cross_validate(model, plates, options, step) if options.cv else None
+        probs = _probabilities(model, plates.data[test])
+        report = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": options.command_line,
+            "data": reporting.describe(plates),
+            "settings": model.get_params(),
+            "split": {
+                "test_size": options.test_size,
+                "seed": options.seed,
+                "n_train": len(training),
+                "n_test": len(test),
+            },
+            "training": {"seconds": seconds, "history": model.history_},
+            "test": reporting.evaluate(plates.target[test], probs),
+            "cross_validation": folds,
+            "configuration": configuration(),
+        }
+        model.save(folder / "model.npz")
+        write_text(folder / "report.json", reporting.as_json(report))
+        write_text(folder / "report.md", reporting.as_markdown(report))
+        reporting.learning_figure(report).savefig(folder / "learning_curve.png", dpi=150)
+        reporting.confusion_figure(report, plates.target[test], probs.argmax(axis=1)).savefig(
+            folder / "confusion_matrix.png", dpi=150
+        )
+        names = sorted(path.name for path in folder.iterdir())
+
+    if options.json:
+        sys.stdout.write(reporting.as_json(report))
+        return
+    print(f"Data: {_origin(plates)}.")
+    print(
+        f"Trained on {len(training)}, tested on {len(test)} others (seed {options.seed}); "
+        f"{model.n_iter_} epochs in {seconds:.2f} s."
+    )
+    _print_result(report["test"])
+    if folds:
+        print(f"{reporting.in_folds(folds)}\n")
+    print(f"Written to {out}{os.sep}:\n{', '.join(names)}")
+
+
+def _split(plates: SteelPlates, options: Namespace) -> tuple[IntArray, IntArray]:
+    """The rows to train on and those to test on, each class in the same proportion."""
+    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+
+    try:
+        training, test = train_test_split(
+            np.arange(len(plates.target)),
+            test_size=options.test_size,
+            random_state=options.seed,
+            stratify=plates.target,
+        )
+    except ValueError as error:
+        raise ValueError(f"the plates cannot be split into training and test: {error}") from error
+    return training, test
+
+
+def _fit(
+    model: SteelClassifier,
+    plates: SteelPlates,
+    rows: IntArray,
+    step: Step,
+    held_out: IntArray | None = None,
+) -> SteelClassifier:
+    names = np.array(plates.target_names)[plates.target]
+    return model.fit(
+        plates.data[rows],
+        names[rows],
+        validation_data=None if held_out is None else (plates.data[held_out], names[held_out]),
+        callback=lambda epoch: step(loss=epoch["loss"], accuracy=epoch["accuracy"]),
+    )
+
+
+def _cross_validate(model: SteelClassifier, plates: SteelPlates, options: Namespace, step: Step) -> dict[str, Any]:
+    """Accuracy and log-loss of each fold, from a model trained on the other folds."""
+    from sklearn.base import clone  # type: ignore[import-untyped]
+    from sklearn.model_selection import StratifiedKFold
+
+    folds = StratifiedKFold(options.cv, shuffle=True, random_state=options.seed)
+    results = [
+        reporting.evaluate(
+            plates.target[test],
+            _probabilities(_fit(clone(model), plates, training, step), plates.data[test]),
+        )
+        for training, test in folds.split(plates.data, plates.target)
+    ]
+    return {
+        "n_folds": options.cv,
+        "accuracy": [result["accuracy"] for result in results],
+        "log_loss": [result["log_loss"] for result in results],
+    }
+
+
+# ---------------------------------------------------------------------------------- use a model
+
+
+def evaluate(options: Namespace) -> None:
+    """Score a model on a table."""
+    _require("rich", "sklearn")
+    model = _load_model(options.model)
+    plates = _load(options)
+    result = reporting.evaluate(plates.target, _probabilities(model, plates.data))
+    if options.json:
+        report = {"model": options.model, "data": reporting.describe(plates), "result": result}
+        sys.stdout.write(reporting.as_json(report))
+        return
+    print(f"Data: {_origin(plates)}.")
+    print("All of them count, those too that the model may have been trained on.")
+    _print_result(result)
+
+
+def predict(options: Namespace) -> None:
+    """Name the fault of each plate."""
+    _require("sklearn")
+    model = _load_model(options.model)
+    probs = _probabilities(model, datasets.read_features(options.data))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["fault", *CLASS_NAMES])
+    for row in probs:
+        writer.writerow([CLASS_NAMES[row.argmax()], *(f"{prob:.6g}" for prob in row)])
+    _write(options.output, text.getvalue())
+
+
+def _load_model(path: str) -> SteelClassifier:
+    from steelfast.estimator import SteelClassifier
+
+    model = SteelClassifier.load(path)
+    n_features = model.n_features_in_
+    if n_features != len(FEATURE_NAMES) or not set(model.classes_) <= _INDEX_OF_CLASS.keys():
+        raise ValueError(
+            f"{path} is no model of steel plates: it takes {n_features} features and tells apart "
+            f"{', '.join(map(str, model.classes_))}"
+        )
+    return model
+
+
+def _probabilities(model: SteelClassifier, data: FloatArray) -> FloatArray:
+    """The probabilities in the order of `CLASS_NAMES`; 0 for a class that the model never saw."""
+    probs = np.zeros((len(data), len(CLASS_NAMES)))
+    probs[:, [_INDEX_OF_CLASS[each] for each in model.classes_]] = model.predict_proba(data)
+    return probs
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    from steelfast import _terminal
+
+    low, high = result["accuracy_interval"]
+    print(f"\naccuracy  {result['accuracy']:.3f}  (95 % interval {low:.3f} to {high:.3f})")
+    print(f"log-loss  {result['log_loss']:.3f}\n")
+    _terminal.console().print(_terminal.confusion_table(result))
+    print()
+
+
+# ---------------------------------------------------------------------------------- reproduce
+
+
+def reproduce(options: Namespace) -> None:
+    """Compute the published runs, and show what is published beside them."""
+    plates = _load(options)
+    results = experiments.reproduce(plates)
+    report = experiments.to_json(results)
+    if plates.is_twin:
+        report["note"] = reporting.TWIN_NOTE
+    if options.json is not None:
+        _write(options.json, reporting.as_json(report))
+    if options.json == "-":
+        return
+
+    print(f"Data: {_origin(plates)}.")
+    if plates.is_twin:
+        print("The published figures belong to the real plates: nothing is compared.")
+    else:
+        print("On the right what is published, marked * where it differs.")
+    differences = {(each.run, each.epoch, each.figure) for each in experiments.compare(results)}
+    published_runs = experiments.published_runs()
+    for number, (result, run) in enumerate(zip(results, published_runs, strict=True), 1):
+        print(f"\nRun {number}: {result.head}, learning rate {result.learning_rate:g}")
+        for epoch, published in zip(result.epochs, run["epochs"], strict=True):
+            loss, training, test = (
+                published[figure] + "*" * ((number, epoch.epoch, figure) in differences)
+                for figure in ("loss", "train_accuracy", "test_accuracy")
+            )
+            beside = "" if plates.is_twin else f"{loss}, {training}/{test}"
+            print(f"{epoch.line():<46}{beside}".rstrip())
+    if not plates.is_twin:
+        print()
+        for number, result in enumerate(results, 1):
+            wrong = [figure for run_number, _, figure in differences if run_number == number]
+            print(_count(number, len(result.epochs), wrong))
+
+
+def _count(number: int, n_epochs: int, wrong: list[str]) -> str:
+    """How many figures of a run come out as published."""
+    kinds = {"loss": "losses", "train_accuracy": "training", "test_accuracy": "test accuracies"}
+    right = [f"{n_epochs - wrong.count(figure)} {name}" for figure, name in kinds.items()]
+    return f"run {number}: {3 * n_epochs - len(wrong)} of {3 * n_epochs} figures ({', '.join(right)})"
+
+
+# ---------------------------------------------------------------------------------- data
+
+
+def data_fetch(options: Namespace) -> None:
+    """Download the table."""
+    print(datasets.fetch_steel_plates())
+
+
+def data_path(options: Namespace) -> None:
+    """Say where the table is, or where the download would go."""
+    path = datasets.find_steel_plates()
+    if path is None:
+        notice("no file is there yet; it comes with: steelfast data fetch")
+    print(path or datasets.cache_path())
+
+
+def data_info(options: Namespace) -> None:
+    """Describe the table."""
+    plates = _load(options)
+    about = reporting.describe(plates)
+    if options.json:
+        sys.stdout.write(reporting.as_json(about))
+        return
+    print(f"{_origin(plates)}; {about['n_features']} features\n")
+    for name, count in about["class_counts"].items():
+        print(f"  {name:<12}  {count:>4}  {count / about['n_plates']:6.1%}")
+    print()
+    print(textwrap.fill(plates.description, 80, break_long_words=False, break_on_hyphens=False))
+
+
+def _load(options: Namespace) -> SteelPlates:
+    """The plates that the options ask for."""
+    if options.data is not None:
+        return load_steel_plates(options.data)
+    if datasets.find_steel_plates() is None:
+        if options.offline:
+            notice(
+                "the real table is not on this machine, and --offline does not fetch it: "
+                "what is used is its statistical twin, 1941 synthetic plates"
+            )
+            return load_steel_plates(source="twin")
+        notice("the real table is not on this machine; asking UCI for it, 10 seconds at most")
+    return load_steel_plates()
+
+
+def _origin(plates: SteelPlates) -> str:
+    n_plates = len(plates.target)
+    if plates.is_twin:
+        return f"{n_plates} synthetic plates, the statistical twin of the real table"
+    return f"{n_plates} plates of {plates.path}"
+
+
+# ---------------------------------------------------------------------------------- bench, info
+
+
+def bench(options: Namespace) -> None:
+    """Time the kernels."""
+    _require("rich")
+    from steelfast import _terminal
+    from steelfast import bench as kernels
+
+    measurements = []
+    with _terminal.progress("Measuring", kernels.n_measurements()) as step:
+        for measurement in kernels.measure():
+            measurements.append(measurement)
+            step()
+    report = kernels.as_report(measurements)
+    if options.json is not None:
+        _write(options.json, reporting.as_json(report))
+    if options.json == "-":
+        return
+    _terminal.console().print(_terminal.bench_table(measurements))
+    about = report["configuration"]
+    print(
+        f"\n{about['processor']}, {about['instruction_set']} kernels\n"
+        f"steelfast {about['steelfast']}, NumPy {about['numpy']}, Python {about['python']}; "
+        f"{report['date']}"
+    )
+
+
+def info(options: Namespace) -> None:
+    """Say what is installed and on what it runs."""
+    if options.json:
+        print(json.dumps(configuration(), indent=2))
+    else:
+        show_config()
+
+
+# ---------------------------------------------------------------------------------- all of them
+
+
+def notice(text: str) -> None:
+    """Tell the user something that is no result."""
+    print(f"steelfast: notice: {text}", file=sys.stderr)
+
+
+def _write(path: str, text: str) -> None:
+    """Write to a file, or to standard output if the path is "-"."""
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        write_text(path, text)
+
+
+def _require(*modules: str) -> None:
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        names = " and ".join(missing).replace("sklearn", "scikit-learn")
+        raise ModuleNotFoundError(f'this command needs {names}: pip install "steelfast[cli]"')

@@ -1,0 +1,9 @@
+"""Types of the small module that knows the processor."""
+
+compiler: str
+
+def x86_64_level() -> int: ...
+
+class FloatingPointState:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *error: object) -> None: ...

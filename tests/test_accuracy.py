@@ -1,0 +1,314 @@
+"""Every kernel against 50 digits: its largest error in units in the last place (ULP)."""
+
+import itertools
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import scipy.special
+from exact import Exact, exactly, mp, ulp_error, ulp_errors
+from kernel_cases import KERNELS, softmax_cross_entropy_cases
+
+import steelfast
+
+DTYPES = [np.float32, np.float64]
+SCALES = [1e-3, 1.0, 30.0, 1e4]
+
+# (rows, classes): around the width of a block of rows, of a vector, and of the switch of methods
+# fmt: off
+SHAPES = [
+    (1, 1), (17, 1), (2, 2), (33, 2), (15, 3), (16, 3), (1, 7), (16, 7), (17, 7), (33, 7),
+    (15, 16), (2, 17), (17, 17), (16, 31), (1, 33), (17, 33), (2, 63), (2, 64), (17, 65),
+    (1, 97), (3, 130), (1, 1000),
+]
+# fmt: on
+
+# The largest error allowed, in ULP: (float32, float64). Subnormal results are held to the same
+# number of smallest subnormals. Sums whose terms cancel are measured in the ULP of their terms'
+# magnitudes, as `exact_…` of the kernel's case says.
+LIMITS = {
+    "softmax": (2.0, 2.0),
+    "log_softmax": (2.0, 2.0),
+    "logsumexp": (2.0, 2.0),
+    "softmax_jacobian": (2.0, 2.0),
+    "softmax_vjp": (4.0, 4.0),
+    "sigmoid": (2.0, 2.0),
+    "log_sigmoid": (2.0, 2.0),
+    "softmax_cross_entropy": (2.0, 2.0),
+    "softmax_cross_entropy_grad": (2.0, 2.0),
+    "sigmoid_cross_entropy": (2.0, 2.0),
+    "sigmoid_cross_entropy_grad": (2.0, 2.0),
+    "sigmoid_mse": (4.0, 4.0),
+    "sigmoid_mse_grad": (6.0, 6.0),  # a product of three sigmoids
+    "mse": (2.0, 2.0),
+    "mse_grad": (1.0, 1.0),
+    "cross_entropy": (4.0, 4.0),
+    "entropy": (4.0, 4.0),
+    "kl_divergence": (4.0, 4.0),
+}
+REDUCED_LIMIT = 4.0  # of a sum, a mean, or what is weighted, smoothed or divided on top
+
+
+def limit(name, dtype):
+    return LIMITS[name][DTYPES.index(dtype)]
+
+
+def assert_within(limit, **errors):
+    """No error, named by its case, is over the limit."""
+    over = {case: error for case, error in errors.items() if max(error) > limit}
+    assert not over, f"more than {limit} ULP"
+
+
+def test_every_kernel_has_a_limit():
+    assert LIMITS.keys() == {name for name, kernel in KERNELS.items() if kernel.exact}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LIMITS)
+def test_error_in_ulp(name, dtype, scale):
+    kernel = KERNELS[name]
+    rng = np.random.default_rng(20)
+    errors = {}
+    for shape in SHAPES:
+        if name == "softmax_jacobian" and shape[1] > 33:
+            continue
+        arguments = kernel.arguments(shape, dtype, rng, scale)
+        result = kernel.function(*arguments, **kernel.each)
+        assert result.dtype == dtype
+        errors[f"{shape}"] = ulp_error(result, kernel.exact(*arguments))
+    assert_within(limit(name, dtype), **errors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_error_with_ten_thousand_classes(name, dtype):
+    kernel = KERNELS[name]
+    logits = np.random.default_rng(21).standard_normal((1, 10_000)).astype(dtype)
+    errors = ulp_error(kernel.function(logits), kernel.exact(logits))
+    assert_within(limit(name, dtype), all=errors)
+
+
+def dominated(dtype, n_classes):
+    """Rows whose first logit leads by more and more, until the others vanish beside it."""
+    leads = np.linspace(0.5, {np.float32: 104, np.float64: 746}[dtype], 60)
+    logits = np.random.default_rng(22).standard_normal((len(leads), n_classes)) - leads[:, None]
+    logits[:, 0] = 0
+    return (logits + np.random.default_rng(23).integers(-50, 50, (len(leads), 1))).astype(dtype)
+
+
+@pytest.mark.parametrize("n_classes", [2, 7, 40, 130])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_softmax_keeps_its_digits_near_zero(dtype, n_classes):
+    kernel = KERNELS["log_softmax"]
+    logits = dominated(dtype, n_classes)
+    errors = ulp_error(kernel.function(logits), kernel.exact(logits))
+    assert_within(limit("log_softmax", dtype), all=errors)
+
+
+@pytest.mark.parametrize("n_classes", [2, 7, 40, 130])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_grad"])
+def test_loss_and_gradient_keep_their_digits_where_p_goes_to_one(name, dtype, n_classes):
+    kernel = KERNELS[name]
+    logits = dominated(dtype, n_classes)
+    labels = np.zeros(len(logits), np.int64)
+    errors = ulp_error(kernel.function(logits, labels, **kernel.each), kernel.exact(logits, labels))
+    assert_within(limit(name, dtype), all=errors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_grad"])
+def test_one_hot_targets_keep_their_digits_where_p_goes_to_one(name, dtype):
+    kernel = KERNELS[name]
+    logits = dominated(dtype, 7)
+    labels = np.zeros(len(logits), np.int64)
+    one_hot = np.eye(7, dtype=dtype)[labels]
+    errors = ulp_error(kernel.function(logits, one_hot, **kernel.each), kernel.exact(logits, labels))
+    assert_within(REDUCED_LIMIT, all=errors)
+
+
+@pytest.mark.parametrize(
+    ("row", "dtype"),
+    [([40, 0, -3], np.float32), ([40, 0, -3], np.float64), ([700, 0, -3], np.float64)],
+)
+def test_log_probability_of_a_dominating_logit_is_not_zero(row, dtype):
+    """Where SciPy and PyTorch give 0: −exp(−40) (1 + exp(−3)), and the like."""
+    logits = np.array([row], dtype)
+    exact = KERNELS["log_softmax"].exact(logits)
+    result = steelfast.log_softmax(logits)
+    assert result[0, 0] < 0
+    assert_within(limit("log_softmax", dtype), all=ulp_error(result, exact))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["sigmoid", "log_sigmoid"])
+def test_sigmoid_from_tail_to_tail(name, dtype):
+    """Evenly over the whole range, the subnormal left tail included."""
+    end = {np.float32: 110, np.float64: 760}[dtype]
+    kernel = KERNELS[name]
+    x = np.concatenate([np.linspace(-end, end, 3001), np.linspace(-2, 2, 1001)]).astype(dtype)
+    errors = ulp_error(kernel.function(x), kernel.exact(x))
+    assert_within(limit(name, dtype), all=errors)
+
+
+@pytest.mark.parametrize(("dtype", "x"), [(np.float32, -100.0), (np.float64, -740.0)])
+def test_left_tail_of_the_sigmoid_keeps_its_subnormals(dtype, x):
+    result = steelfast.sigmoid(dtype(x))
+    assert 0 < result < np.finfo(dtype).tiny
+    assert steelfast.log_sigmoid(dtype(x)) == dtype(x)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in LIMITS if "reduction" in KERNELS[name].takes])
+def test_error_of_what_is_reduced(name, dtype, reduction):
+    kernel = KERNELS[name]
+    rng = np.random.default_rng(24)
+    errors = {}
+    for shape in [(1, 1), (10, 7), (33, 17), (3, 130)]:
+        arguments = kernel.arguments(shape, dtype, rng, 1.0)
+        result = kernel.function(*arguments, reduction=reduction)
+        assert result.dtype == dtype
+        errors[f"{shape}"] = ulp_error(result, kernel.exact(*arguments, reduction=reduction))
+    assert_within(REDUCED_LIMIT, **errors)
+
+
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "sigmoid_cross_entropy", "mse"])
+def test_mean_of_many_does_not_drift(name):
+    """A plain sum of 300,000 numbers in float32 would lose three digits."""
+    kernel = KERNELS[name]
+    arguments = kernel.arguments((300_000, 3), np.float32, np.random.default_rng(25), 1.0)
+    losses = kernel.function(*arguments, reduction="none").astype(np.float64)
+    mean = math.fsum(losses.ravel().tolist()) / losses.size
+    assert kernel.function(*arguments) == pytest.approx(mean, rel=4 * 2.0**-23)
+
+
+CASES = softmax_cross_entropy_cases(19, 5)
+PROBS = np.random.default_rng(26).dirichlet(np.ones(5), 19).astype(np.float32)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize(("targets", "options"), CASES)
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_grad"])
+def test_options_mean_what_they_mean_in_pytorch(name, targets, options, reduction):
+    kernel = KERNELS[name]
+    for dtype in DTYPES:
+        logits = np.random.default_rng(27).normal(0, 2, (19, 5)).astype(dtype)
+        result = kernel.function(logits, targets, reduction=reduction, **options)
+        exact = kernel.exact(logits, targets, reduction=reduction, **options)
+        assert_within(REDUCED_LIMIT, **{dtype.__name__: ulp_error(result, exact)})
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("pos_weight", [2.5, np.linspace(0.5, 3, 5).astype(np.float32)])
+@pytest.mark.parametrize("name", ["sigmoid_cross_entropy", "sigmoid_cross_entropy_grad"])
+def test_pos_weight(name, pos_weight, reduction):
+    kernel = KERNELS[name]
+    for dtype in DTYPES:
+        logits = np.random.default_rng(28).normal(0, 3, PROBS.shape).astype(dtype)
+        options = {"reduction": reduction, "pos_weight": pos_weight}
+        result = kernel.function(logits, PROBS.astype(dtype), **options)
+        exact = kernel.exact(logits, PROBS, **options)
+        assert_within(REDUCED_LIMIT, **{dtype.__name__: ulp_error(result, exact)})
+
+
+@pytest.mark.parametrize("base", [2, 10, 0.5])
+@pytest.mark.parametrize("name", ["cross_entropy", "entropy", "kl_divergence"])
+def test_base_of_the_logarithm(name, base):
+    kernel = KERNELS[name]
+    for dtype in DTYPES:
+        arguments = kernel.arguments((9, 5), dtype, np.random.default_rng(29), 1.0)
+        exact = kernel.exact(*arguments, base=base)
+        result = kernel.function(*arguments, base=base)
+        assert_within(REDUCED_LIMIT, **{dtype.__name__: ulp_error(result, exact)})
+
+
+@pytest.mark.parametrize(
+    ("name", "independent"),
+    [
+        ("softmax", lambda z: scipy.special.softmax(z, axis=-1)),
+        ("log_softmax", lambda z: scipy.special.log_softmax(z, axis=-1)),
+        ("logsumexp", lambda z: scipy.special.logsumexp(z, axis=-1)),
+        ("sigmoid", scipy.special.expit),
+        ("log_sigmoid", scipy.special.log_expit),
+        ("entropy", lambda p: scipy.special.entr(p).sum(-1)),
+        ("kl_divergence", lambda p, q: scipy.special.rel_entr(p, q).sum(-1)),
+    ],
+)
+def test_scipy_agrees(name, independent):
+    kernel = KERNELS[name]
+    arguments = kernel.arguments((50, 7), np.float64, np.random.default_rng(30), 3.0)
+    np.testing.assert_allclose(kernel.function(*arguments), independent(*arguments), rtol=1e-11, atol=1e-14)
+
+
+def _torch_agrees(torch, ours, theirs, logits, reduction):
+    """Value and gradient of both, given the same logits."""
+    tensor = torch.tensor(logits, requires_grad=True)
+    loss = theirs(tensor, reduction=reduction)
+    loss.sum().backward()
+    value, grad = ours(logits, reduction=reduction)
+    np.testing.assert_allclose(value, loss.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(grad, tensor.grad.numpy(), rtol=1e-12, atol=1e-15)
+
+
+def test_torch_agrees_on_softmax_cross_entropy():
+    torch = pytest.importorskip("torch")
+    logits = np.random.default_rng(31).normal(0, 2, (19, 5))
+    for case, reduction in itertools.product(CASES, ["none", "mean", "sum"]):
+        targets, options = case.values
+        if "sample_weight" in options:  # not in PyTorch
+            continue
+        theirs = dict(options)
+        if "class_weight" in theirs:
+            theirs["weight"] = torch.tensor(theirs.pop("class_weight"), dtype=torch.float64)
+        targets = targets if targets.ndim == 1 else targets.astype(np.float64)
+        _torch_agrees(
+            torch,
+            partial(steelfast.softmax_cross_entropy_value_and_grad, targets=targets, **options),
+            partial(torch.nn.functional.cross_entropy, target=torch.tensor(targets), **theirs),
+            logits,
+            reduction,
+        )
+
+
+def test_torch_agrees_on_sigmoid_cross_entropy():
+    torch = pytest.importorskip("torch")
+    logits = np.random.default_rng(32).normal(0, 3, PROBS.shape)
+    targets = torch.tensor(PROBS, dtype=torch.float64)
+    for weight, reduction in itertools.product([None, 2.5], ["none", "mean", "sum"]):
+        pos_weight = None if weight is None else torch.tensor(weight)
+        _torch_agrees(
+            torch,
+            partial(steelfast.sigmoid_cross_entropy_value_and_grad, targets=PROBS, pos_weight=weight),
+            partial(
+                torch.nn.functional.binary_cross_entropy_with_logits,
+                target=targets,
+                pos_weight=pos_weight,
+            ),
+            logits,
+            reduction,
+        )
+
+
+# ---- the measure itself
+
+
+def test_ulp_of_the_correctly_rounded_result_is_at_most_a_half():
+    thirds = exactly(np.arange(-9, 10)) / 3
+    for dtype in DTYPES:
+        assert ulp_error((np.arange(-9, 10) / 3).astype(dtype), Exact(thirds)).normal <= 0.5001
+
+
+def test_ulp_counts_steps():
+    exact = Exact(exactly([1.0, 1.0, -2.0, 2.0**-149]))
+    computed = np.array([1.0, 1 + 3 * 2.0**-23, -2 - 2.0**-22, 2.0**-148], np.float32)
+    np.testing.assert_array_equal(ulp_errors(computed, exact), [0, 3, 1, 1])
+    assert ulp_error(computed, exact) == (3, 1)
+
+
+def test_ulp_of_nan_and_infinity():
+    exact = Exact(np.array([mp.nan, mp.inf, mp.inf, mp.one, mp.one], object))
+    computed = np.array([np.nan, np.inf, 1.0, np.nan, np.inf])
+    np.testing.assert_array_equal(ulp_errors(computed, exact), [0, 0, np.inf, np.inf, np.inf])

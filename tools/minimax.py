@@ -1,0 +1,90 @@
+"""The minimax polynomials of `_elementary.pxd`: run it to print their coefficients and errors.
+
+Remez' exchange algorithm in 60 digits. For exp the polynomial is q in exp(r) = 1 + r + r² q(r) on |r| <= log(2) / 2,
+its first coefficient fixed at 1/2; for log it is R in log(1 + f) = f - f²/2 + s (f²/2 + z R(z)), s = f / (2 + f),
+z = s², on sqrt(1/2) <= 1 + f <= sqrt(2). Errors are relative to the whole result.
+"""
+
+from collections.abc import Callable, Sequence
+
+import mpmath as mp
+
+mp.mp.dps = 60
+Function = Callable[[mp.mpf], mp.mpf]
+
+
+def remez(
+    function: Function,
+    weight: Function,
+    low: mp.mpf,
+    high: mp.mpf,
+    n: int,
+    fixed: Sequence[mp.mpf] = (),
+) -> tuple[list[mp.mpf], mp.mpf]:
+    """n coefficients after the fixed ones that minimise the largest weighted error, and that error."""
+    tiny = mp.mpf("1e-12")
+    middle, half = (low + high) / 2, (high - low) / 2
+    points = [middle + half * mp.cos(mp.pi * (n - i) / n) for i in range(n + 1)]
+    # where the weight has a zero
+    points = [x if abs(x) > tiny else mp.mpf("1e-6") for x in points]
+    grid = [x for i in range(60 * (n + 1) + 1) if abs(x := low + 2 * half * i / (60 * (n + 1))) > tiny]
+    for _ in range(60):
+        system, right = mp.matrix(n + 1, n + 1), mp.matrix(n + 1, 1)
+        for i, x in enumerate(points):
+            for j in range(n):
+                system[i, j] = x ** (j + len(fixed))
+            system[i, n] = (-1) ** i / weight(x)
+            right[i] = function(x) - mp.polyval(list(fixed)[::-1] or [mp.mpf(0)], x)
+        solution = mp.lu_solve(system, right)
+        coefficients = [*fixed, *(solution[j] for j in range(n))]
+        errors = [weight(x) * (function(x) - mp.polyval(coefficients[::-1], x)) for x in grid]
+        largest = max(abs(e) for e in errors)
+        if largest - abs(solution[n]) < largest * mp.mpf("1e-4"):
+            break
+        extrema = extrema_of(grid, errors)
+        while len(extrema) > n + 1:
+            extrema.pop(0 if abs(extrema[0][1]) < abs(extrema[-1][1]) else -1)
+        points = [x for x, _ in extrema]
+    return coefficients, largest
+
+
+def extrema_of(grid: list[mp.mpf], errors: list[mp.mpf]) -> list[tuple[mp.mpf, mp.mpf]]:
+    """The largest error of each run of one sign."""
+    runs: list[tuple[mp.mpf, mp.mpf]] = []
+    for x, error in zip(grid, errors, strict=True):
+        if runs and mp.sign(runs[-1][1]) == mp.sign(error):
+            if abs(error) > abs(runs[-1][1]):
+                runs[-1] = (x, error)
+        else:
+            runs.append((x, error))
+    return runs
+
+
+def exp_remainder(r: mp.mpf) -> mp.mpf:
+    return (mp.exp(r) - 1 - r) / r**2
+
+
+def log_remainder(z: mp.mpf) -> mp.mpf:
+    s = mp.sqrt(z)
+    return (2 * mp.atanh(s) - 2 * s) / s / z
+
+
+def main() -> None:
+    reach = mp.log(2) / 2 * mp.mpf("1.0005")
+    square = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.001")
+    for name, n in (("float", 4), ("double", 10)):
+        found = remez(exp_remainder, lambda r: r**2 / mp.exp(r), -reach, reach, n, [mp.mpf(1) / 2])
+        show(f"exp, {name}", *found)
+    for name, n in (("float", 3), ("double", 7)):
+        found = remez(log_remainder, lambda z: z / 2, mp.mpf("1e-10"), square, n)
+        show(f"log, {name}", *found)
+
+
+def show(name: str, coefficients: list[mp.mpf], error: mp.mpf) -> None:
+    print(f"{name}: relative error 2^{mp.nstr(mp.log(error, 2), 4)}")
+    for coefficient in coefficients:
+        print(f"    {mp.nstr(coefficient, 20)}")
+
+
+if __name__ == "__main__":
+    main()
