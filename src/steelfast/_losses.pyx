@@ -251,7 +251,7 @@ cdef inline void few_with_labels(
                 block[k], total[lane], total[lane], factor[lane], factor_low[lane], largest[lane], top[lane],
                 rest[lane],
             )
-        scale_block(block, n_classes, factor, factor_low, largest, top)
+        scale_block(block, block, n_classes, factor, factor_low, largest, top)
         for lane in range(n_lanes):
             block[max(labels[first + lane], 0) * LANES + lane] = label_grad[lane]
         store_rows(block, grad + first * n_classes, n_classes, 1, n_rows, n_classes, grad != logits)
@@ -263,6 +263,7 @@ cdef inline floating many_with_label(
     floating* grad,
 ) noexcept nogil:
     """Row i of many classes with a label; returns its loss."""
+    cdef floating block[BLOCK]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
@@ -283,7 +284,7 @@ cdef inline floating many_with_label(
     label_logit = row[labels[i]]
     if infinite(maximum):
         settle(&label_logit, 1, 1, maximum, defined)
-    exp_row(row, 1, n_classes, maximum, defined, exps, 1, others, others_low, ties)
+    exp_row(row, 1, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
     maximum = <floating>0.0 if infinite(maximum) else maximum
     largest = exp_of_maximum(maximum - shift_of(maximum), &largest_low)
     log_of_sum = logsumexp_of(maximum, others[0], others_low[0], ties[0], largest, largest_low, &low)
@@ -293,8 +294,9 @@ cdef inline floating many_with_label(
         factor = gradient_factor(
             others[0], others_low[0], ties[0], largest, largest_low, total, low, &factor_low, &top, &rest,
         )
-        entry = gradient_entry(exps[labels[i]], total, total, factor, factor_low, largest, top, rest)
-        scale_row(exps, 1, n_classes, factor, factor_low, largest, top)
+        entry = block[labels[i]] if n_classes <= BLOCK else exps[labels[i]]
+        entry = gradient_entry(entry, total, total, factor, factor_low, largest, top, rest)
+        scale_row(block, exps, 1, n_classes, factor, factor_low, largest, top)
         exps[labels[i]] = entry
     return weighted(weight, loss)
 
@@ -305,13 +307,14 @@ cdef inline floating row_with_targets(
     floating scale, floating scale_low, floating* grad,
 ) noexcept nogil:
     """Row i with a target on every class: probabilities or smoothed labels; returns its loss."""
+    cdef floating block[BLOCK]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
     cdef const floating* row = logits + i * n_classes
     cdef floating* exps = NULL if grad == NULL else grad + i * n_classes
     cdef floating maximum, anchor, logit, target, total, total_low, distance, product, product_low, low, loss, loss_low
-    cdef floating largest, largest_low, log_of_sum, scaled, scaled_low, factor, factor_low, top, rest
+    cdef floating largest, largest_low, log_of_sum, scaled, scaled_low, factor, factor_low, top, rest, entry
     cdef bint defined
     cdef Py_ssize_t j
     if labels != NULL and labels[i] < 0:
@@ -337,7 +340,7 @@ cdef inline floating row_with_targets(
                 product = two_product(target, distance, &product_low)
                 add_pair(product, &loss, &loss_low)
                 loss_low += product_low + target * low
-    exp_row(row, 1, n_classes, maximum, defined, exps, 1, others, others_low, ties)
+    exp_row(row, 1, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
     largest = exp_of_maximum(anchor - shift_of(anchor), &largest_low)
     # of the sum alone: the distances have the maximum in them
     log_of_sum = logsumexp_of(<floating>0.0, others[0], others_low[0], ties[0], largest, largest_low, &low)
@@ -351,7 +354,8 @@ cdef inline floating row_with_targets(
         )
         for j in range(n_classes):
             target = target_entry(i, j, n_classes, labels, probs, class_weight, sample_weight, smoothing)
-            exps[j] = gradient_entry(exps[j], target * scale, scaled, factor, factor_low, largest, top, rest)
+            entry = block[j] if n_classes <= BLOCK else exps[j]
+            exps[j] = gradient_entry(entry, target * scale, scaled, factor, factor_low, largest, top, rest)
     return loss
 
 

@@ -51,8 +51,8 @@ cdef extern from "_transpose.h" nogil:
 
 cdef enum:
     LANES = 16
-    TILES = 64
-    BLOCK = 1024          # LANES * TILES
+    TILES = 128
+    BLOCK = 2048          # LANES * TILES
 
 
 # --- moving ------------------------------------------------------------------------------------------------------
@@ -222,18 +222,32 @@ cdef inline floating logsumexp_of(
 
 # --- blocks ----------------------------------------------------------------------------------------------------------
 
+cdef inline floating larger(floating x, floating y) noexcept nogil:
+    return x if x > y else y
+
+
 cdef inline void maximum_block(const floating* block, Py_ssize_t n_tiles, floating* maximum) noexcept nogil:
-    """The largest of each lane and of what `maximum` holds. NaN is passed over: it shows in the sum."""
+    """The largest of each lane and of what `maximum` holds. A NaN may spoil it: it shows in the sum anyway."""
     cdef Py_ssize_t lane, j
-    cdef floating largest, x
-    if n_tiles < 1:
-        return
-    for lane in range(LANES):
-        largest = maximum[lane]
-        for j in range(n_tiles):
-            x = block[j * LANES + lane]
-            largest = x if x > largest else largest
-        maximum[lane] = largest
+    cdef Py_ssize_t n_fours = n_tiles // 4
+    cdef floating largest
+    cdef const floating* rest = block + 4 * n_fours * LANES
+    if n_fours > 0:
+        # four at a time, or each step waits for the one before
+        for lane in range(LANES):
+            largest = maximum[lane]
+            for j in range(n_fours):
+                largest = larger(
+                    larger(
+                        larger(block[4 * j * LANES + lane], block[(4 * j + 1) * LANES + lane]),
+                        larger(block[(4 * j + 2) * LANES + lane], block[(4 * j + 3) * LANES + lane]),
+                    ),
+                    largest,
+                )
+            maximum[lane] = largest
+    for j in range(n_tiles - 4 * n_fours):
+        for lane in range(LANES):
+            maximum[lane] = larger(rest[j * LANES + lane], maximum[lane])
 
 
 cdef inline bint any_infinite(const floating* maximum) noexcept nogil:
@@ -337,10 +351,10 @@ cdef inline floating exp_of_maximum(floating anchor, floating* low) noexcept nog
 
 
 cdef inline void scale_block(
-    floating* block, Py_ssize_t n_tiles, const floating* factor, const floating* factor_low,
+    const floating* exps, floating* scaled, Py_ssize_t n_tiles, const floating* factor, const floating* factor_low,
     const floating* largest, const floating* scaled_largest,
 ) noexcept nogil:
-    """block · (factor + factor_low), each entry rounded once.
+    """scaled = exps · (factor + factor_low), each entry rounded once.
 
     The largest entries become scaled_largest, which knows the low part of their exponential: so a probability of 1 is
     exactly that.
@@ -355,8 +369,8 @@ cdef inline void scale_block(
         top = largest[lane]
         scaled_top = scaled_largest[lane]
         for j in range(n_tiles):
-            e = block[j * LANES + lane]
-            block[j * LANES + lane] = scaled_top if e == top else times_pair(e, f, f_low)
+            e = exps[j * LANES + lane]
+            scaled[j * LANES + lane] = scaled_top if e == top else times_pair(e, f, f_low)
 
 
 # --- one row with many classes -----------------------------------------------------------------------------------
@@ -364,8 +378,8 @@ cdef inline void scale_block(
 cdef inline floating maximum_row(const floating* row, Py_ssize_t stride, Py_ssize_t n_classes) noexcept nogil:
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
-    cdef floating largest
     cdef Py_ssize_t j = 0
+    cdef Py_ssize_t width = LANES // 2
     cdef Py_ssize_t lane, n
     fill_lanes(-<floating>INFINITY, maximum)
     if stride == 1:
@@ -376,10 +390,11 @@ cdef inline floating maximum_row(const floating* row, Py_ssize_t stride, Py_ssiz
         n = min(BLOCK, n_classes - j)
         maximum_block(block, load_run(row + j * stride, stride, n, -<floating>INFINITY, block), maximum)
         j += n
-    largest = maximum[0]
-    for lane in range(1, LANES):
-        largest = maximum[lane] if maximum[lane] > largest else largest
-    return largest
+    while width > 0:
+        for lane in range(width):
+            maximum[lane] = larger(maximum[lane + width], maximum[lane])
+        width //= 2
+    return maximum[0]
 
 
 cdef inline void sum_lanes(floating* sums, floating* sums_low) noexcept nogil:
@@ -394,37 +409,46 @@ cdef inline void sum_lanes(floating* sums, floating* sums_low) noexcept nogil:
         width //= 2
 
 
-cdef inline void exp_row(
-    const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating maximum, bint defined,
-    floating* exps, Py_ssize_t exps_stride, floating* sums, floating* sums_low, floating* ties,
+cdef inline void exp_run(
+    const floating* run, Py_ssize_t stride, Py_ssize_t n, floating maximum, bint defined,
+    floating* exps, floating* sums, floating* sums_low, floating* ties,
 ) noexcept nogil:
-    """The exponentials of a row, and in sums[0], sums_low[0] their sum; where ties is not NULL it is the sum of the
-    others, and ties[0] says how often the maximum stands in the row.
+    """The exponentials of up to BLOCK neighbouring entries of a row; with ties, those of the maximum apart.
 
-    exps may be NULL where only the sums are wanted, and may be the row itself. `defined` says of a row with an
-    infinite maximum whether it has a softmax.
+    `defined` says of a row with an infinite maximum whether it has a softmax.
     """
-    cdef floating block[BLOCK]
     cdef floating shift[LANES]
     cdef floating anchor[LANES]
-    cdef Py_ssize_t j, lane, n, n_tiles
     cdef floating settled = <floating>0.0 if infinite(maximum) else maximum
+    cdef Py_ssize_t n_tiles = load_run(run, stride, n, -<floating>INFINITY, exps)
     fill_lanes(shift_of(settled), shift)
     fill_lanes(settled - shift_of(settled), anchor)
+    if infinite(maximum):
+        settle(exps, 1, n, maximum, defined)
+    if ties != NULL:
+        exp_block_apart(exps, n_tiles, shift, anchor, sums, sums_low, ties)
+    else:
+        exp_block(exps, n_tiles, shift, anchor, sums, sums_low)
+
+
+cdef inline void exp_row(
+    const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating maximum, bint defined, floating* block,
+    floating* exps, Py_ssize_t exps_stride, floating* sums, floating* sums_low, floating* ties,
+) noexcept nogil:
+    """The exponentials of a row and their sum, which ends in sums[0], sums_low[0]; with ties, it is that of the others.
+
+    The exponentials of a row of up to BLOCK classes are left in `block`; those of a longer one go to `exps`, which may
+    be the row itself, or NULL where only the sums are wanted.
+    """
+    cdef Py_ssize_t j, lane, n
     fill_lanes(<floating>0.0, sums)
     fill_lanes(<floating>0.0, sums_low)
     if ties != NULL:
         fill_lanes(<floating>0.0, ties)
     for j from 0 <= j < n_classes by BLOCK:
         n = min(BLOCK, n_classes - j)
-        n_tiles = load_run(row + j * stride, stride, n, -<floating>INFINITY, block)
-        if infinite(maximum):
-            settle(block, 1, n, maximum, defined)
-        if ties != NULL:
-            exp_block_apart(block, n_tiles, shift, anchor, sums, sums_low, ties)
-        else:
-            exp_block(block, n_tiles, shift, anchor, sums, sums_low)
-        if exps != NULL:
+        exp_run(row + j * stride, stride, n, maximum, defined, block, sums, sums_low, ties)
+        if exps != NULL and n_classes > BLOCK:
             store_run(block, exps + j * exps_stride, exps_stride, n)
     sum_lanes(sums, sums_low)
     if ties != NULL:
@@ -433,11 +457,10 @@ cdef inline void exp_row(
 
 
 cdef inline void scale_row(
-    floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating factor, floating factor_low,
+    floating* block, floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating factor, floating factor_low,
     floating largest, floating scaled_largest,
 ) noexcept nogil:
-    """`scale_block` along a row."""
-    cdef floating block[BLOCK]
+    """`scale_block` of the exponentials where `exp_row` has left them, into the row."""
     cdef floating factors[LANES]
     cdef floating factors_low[LANES]
     cdef floating tops[LANES]
@@ -449,12 +472,19 @@ cdef inline void scale_row(
     fill_lanes(largest, tops)
     fill_lanes(scaled_largest, scaled_tops)
     if stride == 1:
-        # in place, but for the short tile
-        scale_block(row, n_classes // LANES, factors, factors_low, tops, scaled_tops)
-        j = n_classes - n_classes % LANES
+        # whole tiles without a detour
+        n_tiles = n_classes // LANES
+        j = n_tiles * LANES
+        if n_classes > BLOCK:
+            scale_block(row, row, n_tiles, factors, factors_low, tops, scaled_tops)
+        else:
+            scale_block(block, row, n_tiles, factors, factors_low, tops, scaled_tops)
+            memcpy(row + j, block + j, (n_classes - j) * sizeof(floating))
+    elif n_classes <= BLOCK:
+        store_run(block, row, stride, n_classes)
     while j < n_classes:
         n = min(BLOCK, n_classes - j)
         n_tiles = load_run(row + j * stride, stride, n, <floating>0.0, block)
-        scale_block(block, n_tiles, factors, factors_low, tops, scaled_tops)
+        scale_block(block, block, n_tiles, factors, factors_low, tops, scaled_tops)
         store_run(block, row + j * stride, stride, n)
         j += n

@@ -129,7 +129,7 @@ cdef inline void softmax_few(
         inverse[lane] = reciprocal(total[lane], total_low[lane], &inverse_low[lane])
         largest[lane] = exp_of_maximum(anchor[lane], &low)
         largest_prob[lane] = pair_times_pair(largest[lane], low, inverse[lane], inverse_low[lane], &low)
-    scale_block(block, n_classes, inverse, inverse_low, largest, largest_prob)
+    scale_block(block, block, n_classes, inverse, inverse_low, largest, largest_prob)
     store_rows(block, probs, probs_row_stride, probs_class_stride, n_rows, n_classes, probs != logits)
 
 
@@ -138,20 +138,21 @@ cdef inline void softmax_many(
     Py_ssize_t n_classes,
 ) noexcept nogil:
     """One row of more than TILES classes."""
+    cdef floating block[BLOCK]
     cdef floating total[LANES]
     cdef floating total_low[LANES]
     cdef floating inverse, inverse_low, largest, largest_prob, low
     cdef floating maximum = maximum_row(logits, class_stride, n_classes)
     cdef bint defined = row_is_defined(logits, class_stride, n_classes, maximum)
     exp_row(
-        logits, class_stride, n_classes, maximum, defined, probs, probs_class_stride, total, total_low,
+        logits, class_stride, n_classes, maximum, defined, block, probs, probs_class_stride, total, total_low,
         <floating*> NULL,
     )
     inverse = reciprocal(total[0], total_low[0], &inverse_low)
     maximum = <floating>0.0 if infinite(maximum) else maximum
     largest = exp_of_maximum(maximum - shift_of(maximum), &low)
     largest_prob = pair_times_pair(largest, low, inverse, inverse_low, &low)
-    scale_row(probs, probs_class_stride, n_classes, inverse, inverse_low, largest, largest_prob)
+    scale_row(block, probs, probs_class_stride, n_classes, inverse, inverse_low, largest, largest_prob)
 
 
 cdef inline void log_few(
@@ -181,8 +182,8 @@ cdef inline void log_few(
     maximum_block(block, n_classes, maximum)
     memcpy(settled, maximum, LANES * sizeof(floating))
     settle_rows(block, n_classes, settled, kind == LOG_SOFTMAX)
-    memcpy(exps, block, n_classes * LANES * sizeof(floating))
     anchor_lanes(settled, shift, anchor)
+    memcpy(exps, block, n_classes * LANES * sizeof(floating))
     exp_block_apart(exps, n_classes, shift, anchor, others, others_low, ties)
     for lane in range(LANES):
         largest = exp_of_maximum(anchor[lane], &largest_low)
@@ -214,7 +215,7 @@ cdef inline void log_many(
     cdef bint defined = kind == LOGSUMEXP or row_is_defined(logits, class_stride, n_classes, maximum)
     cdef Py_ssize_t j, n, n_tiles
     exp_row(
-        logits, class_stride, n_classes, maximum, defined, <floating*> NULL, 0, others, others_low, ties,
+        logits, class_stride, n_classes, maximum, defined, block, <floating*> NULL, 0, others, others_low, ties,
     )
     settled = <floating>0.0 if infinite(maximum) else maximum
     largest = exp_of_maximum(settled - shift_of(settled), &largest_low)
@@ -489,7 +490,7 @@ def softmax(logits, axis=-1, *, out=None):
 
     Within 2 ULP wherever the result is a normal number (largest seen: 1.9), for logits of any size: see
     ``tests/test_accuracy.py``. A row's result has the same bits wherever the row stands. The memory is read twice and
-    written once, three times for more than 64 classes.
+    written once, three times for more than 128 classes.
 
     References
     ----------
