@@ -97,4 +97,4 @@ ext_modules = cythonized([extension("_processor", "_processor", [])], "processor
 for name, flags in INSTRUCTION_SETS.items():
     ext_modules += cythonized([extension(f"_isa.{name}.{k}", k, flags) for k in KERNELS], name)
 
-setup(ext_modules=ext_modules)
+setup(ext_modules=ext_modules, options={"build_ext": {"parallel": os.cpu_count()}})

@@ -66,7 +66,7 @@ def train(options: Namespace) -> None:
             _fit(model, plates, training, step, held_out=test)
             seconds = time.perf_counter() - started
             folds = _cross_validate(model, plates, options, step) if options.cv else None
-        probs = _probabilities(model, plates.data[test])
+        log_probs = _log_probabilities(model, plates.data[test])
         report = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": options.command_line,
@@ -79,7 +79,7 @@ def train(options: Namespace) -> None:
                 "n_test": len(test),
             },
             "training": {"seconds": seconds, "history": model.history_},
-            "test": reporting.evaluate(plates.target[test], probs),
+            "test": reporting.evaluate(plates.target[test], log_probs),
             "cross_validation": folds,
             "configuration": configuration(),
         }
@@ -87,13 +87,13 @@ def train(options: Namespace) -> None:
         write_text(folder / "report.json", reporting.as_json(report))
         write_text(folder / "report.md", reporting.as_markdown(report))
         reporting.learning_figure(report).savefig(folder / "learning_curve.png", dpi=150)
-        reporting.confusion_figure(report, plates.target[test], probs.argmax(axis=1)).savefig(
+        reporting.confusion_figure(report, plates.target[test], log_probs.argmax(axis=1)).savefig(
             folder / "confusion_matrix.png", dpi=150
         )
         names = sorted(path.name for path in folder.iterdir())
 
     if options.json:
-        sys.stdout.write(reporting.as_json(report))
+        _write("-", reporting.as_json(report))
         return
     print(f"Data: {_origin(plates)}.")
     print(
@@ -110,6 +110,8 @@ def _split(plates: SteelPlates, options: Namespace) -> tuple[IntArray, IntArray]
     """The rows to train on and those to test on, each class in the same proportion."""
     from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
 
+    if len(np.unique(plates.target)) < 2:
+        raise ValueError(f"all plates are of the class {CLASS_NAMES[plates.target[0]]}, wanted at least two classes")
     try:
         training, test = train_test_split(
             np.arange(len(plates.target)),
@@ -147,7 +149,7 @@ def _cross_validate(model: SteelClassifier, plates: SteelPlates, options: Namesp
     results = [
         reporting.evaluate(
             plates.target[test],
-            _probabilities(_fit(clone(model), plates, training, step), plates.data[test]),
+            _log_probabilities(_fit(clone(model), plates, training, step), plates.data[test]),
         )
         for training, test in folds.split(plates.data, plates.target)
     ]
@@ -166,10 +168,10 @@ def evaluate(options: Namespace) -> None:
     _require("rich", "sklearn")
     model = _load_model(options.model)
     plates = _load(options)
-    result = reporting.evaluate(plates.target, _probabilities(model, plates.data))
+    result = reporting.evaluate(plates.target, _log_probabilities(model, plates.data))
     if options.json:
         report = {"model": options.model, "data": reporting.describe(plates), "result": result}
-        sys.stdout.write(reporting.as_json(report))
+        _write("-", reporting.as_json(report))
         return
     print(f"Data: {_origin(plates)}.")
     print("All of them count, those too that the model may have been trained on.")
@@ -180,7 +182,7 @@ def predict(options: Namespace) -> None:
     """Name the fault of each plate."""
     _require("sklearn")
     model = _load_model(options.model)
-    probs = _probabilities(model, datasets.read_features(options.data))
+    probs = np.exp(_log_probabilities(model, datasets.read_features(options.data)))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["fault", *CLASS_NAMES])
@@ -202,11 +204,11 @@ def _load_model(path: str) -> SteelClassifier:
     return model
 
 
-def _probabilities(model: SteelClassifier, data: FloatArray) -> FloatArray:
-    """The probabilities in the order of `CLASS_NAMES`; 0 for a class that the model never saw."""
-    probs = np.zeros((len(data), len(CLASS_NAMES)))
-    probs[:, [_INDEX_OF_CLASS[each] for each in model.classes_]] = model.predict_proba(data)
-    return probs
+def _log_probabilities(model: SteelClassifier, data: FloatArray) -> FloatArray:
+    """Logarithms of the probabilities in the order of `CLASS_NAMES`; −inf for a class that the model never saw."""
+    log_probs = np.full((len(data), len(CLASS_NAMES)), -np.inf)
+    log_probs[:, [_INDEX_OF_CLASS[each] for each in model.classes_]] = model.predict_log_proba(data)
+    return log_probs
 
 
 def _print_result(result: dict[str, Any]) -> None:
@@ -285,7 +287,7 @@ def data_info(options: Namespace) -> None:
     plates = _load(options)
     about = reporting.describe(plates)
     if options.json:
-        sys.stdout.write(reporting.as_json(about))
+        _write("-", reporting.as_json(about))
         return
     print(f"{_origin(plates)}; {about['n_features']} features\n")
     for name, count in about["class_counts"].items():
@@ -363,7 +365,8 @@ def notice(text: str) -> None:
 def _write(path: str, text: str) -> None:
     """Write to a file, or to standard output if the path is "-"."""
     if path == "-":
-        sys.stdout.write(text)
+        # line by line, or Python with PYTHONUNBUFFERED overlooks that a pipe was closed
+        sys.stdout.writelines(text.splitlines(keepends=True))
     else:
         write_text(path, text)
 

@@ -20,12 +20,13 @@ static inline uint64_t steelfast_bits_d(double x) { uint64_t b; memcpy(&b, &x, s
 static inline float steelfast_from_bits_f(uint32_t b) { float x; memcpy(&x, &b, sizeof x); return x; }
 static inline double steelfast_from_bits_d(uint64_t b) { double x; memcpy(&x, &b, sizeof x); return x; }
 
-/* 2**(k + EXP_SCALE), where `shifted` is k + 1.5 * 2**(mantissa bits): k stands in its last bits. */
-static inline float steelfast_scaled_power_f(float shifted) {
-    return steelfast_from_bits_f((steelfast_bits_f(shifted) << 23) + ((uint32_t)(127 + 64) << 23));
+/* The number with the exponent e and nothing else, where `shifted` is e + 1.5 * 2**(bits of the significand), so that
+ * e stands in its last bits. */
+static inline float steelfast_power_f(float shifted) {
+    return steelfast_from_bits_f(steelfast_bits_f(shifted) << 23);
 }
-static inline double steelfast_scaled_power_d(double shifted) {
-    return steelfast_from_bits_d((steelfast_bits_d(shifted) << 52) + ((uint64_t)(1023 + 512) << 52));
+static inline double steelfast_power_d(double shifted) {
+    return steelfast_from_bits_d(steelfast_bits_d(shifted) << 52);
 }
 
 /* x = m * 2**k with m in [sqrt(1/2), sqrt(2)): returns k and stores 2**-k; x is positive and normal, k < 126. */

@@ -16,8 +16,8 @@ cdef extern from "_elementary.h" nogil:
     bint HAS_FMA "STEELFAST_FMA"
     float fmaf(float, float, float)
     double fma(double, double, double)
-    float scaled_power_f "steelfast_scaled_power_f"(float)
-    double scaled_power_d "steelfast_scaled_power_d"(double)
+    float power_f "steelfast_power_f"(float)
+    double power_d "steelfast_power_d"(double)
     float exponent_f "steelfast_exponent_f"(float, float*)
     double exponent_d "steelfast_exponent_d"(double, double*)
     float upper_f "steelfast_upper_f"(float)
@@ -156,29 +156,29 @@ cdef inline floating exponent_of_exp(floating x) noexcept nogil:
         return multiply_add(x, 1.4426950408889634, 6755399441055744.0) - 6755399441055744.0
 
 
-cdef inline floating exp_scaled(floating x, floating k_shift, floating* low) noexcept nogil:
-    """exp(x) · 2**(EXP_SCALE - k_shift) as a pair; EXP_SCALE is 64 for float and 512 for double.
+cdef inline floating exp_parts(floating x, floating offset, floating* low, floating* power) noexcept nogil:
+    """exp(x) · 2**EXP_SCALE / 2**k = (result + low) · power, with k taken off by `offset`, from `exp_offset(k)`.
 
-    For |x| up to exp_reach + exp_far and results that are normal numbers. The scale keeps the smallest terms of a sum
-    normal, so that whoever multiplies by 2**-EXP_SCALE at the end rounds once, into the subnormal numbers too.
-    The error of result + low is below 0.35 units in the last place of the result, that of the result below 0.9.
+    EXP_SCALE is 64 for float and 512 for double: it keeps the smallest terms of a sum normal, so that whoever
+    multiplies by 2**-EXP_SCALE at the end rounds once, into the subnormal numbers too. For |x| up to exp_reach +
+    exp_far and results that are normal numbers; the error of result + low is below 0.4 units in the last place.
     """
-    cdef floating shifted, k, r, r_low, t, w, polynomial, power, result
+    cdef floating shifted, k, r, r_low, t, w, polynomial, result
     if floating is float:
         shifted = multiply_add(x, <float>1.4426950408889634, <float>12582912.0)
         k = shifted - <float>12582912.0
-        r = multiply_add(-k, <float>0.693115234375, x)        # exact: k has 10 bits, the constant 14
+        r = multiply_add(-k, <float>0.693115234375, x)                 # exact: k has 10 bits, the constant 14
         r_low = k * <float>-3.194618494530941723e-5
         t = r + r_low
         polynomial = <float>0.0014035611399378534055
         polynomial = multiply_add(polynomial, t, <float>0.0083722888601249093533)
         polynomial = multiply_add(polynomial, t, <float>0.041665552233957961152)
         polynomial = multiply_add(polynomial, t, <float>0.16666488386292864507)
-        power = scaled_power_f(shifted - k_shift)
+        power[0] = power_f(shifted - offset)
     else:
         shifted = multiply_add(x, 1.4426950408889634, 6755399441055744.0)
         k = shifted - 6755399441055744.0
-        r = multiply_add(-k, 0.69314718055920820916, x)               # exact: k has 13 bits, the constant 40
+        r = multiply_add(-k, 0.69314718055920820916, x)                # exact: k has 13 bits, the constant 40
         r_low = k * -7.371002565167798901834e-13
         t = r + r_low
         polynomial = 2.1014410441885813865e-9
@@ -191,10 +191,26 @@ cdef inline floating exp_scaled(floating x, floating k_shift, floating* low) noe
         polynomial = multiply_add(polynomial, t, 8.3333333333129021652e-3)
         polynomial = multiply_add(polynomial, t, 4.1666666666666842455e-2)
         polynomial = multiply_add(polynomial, t, 1.6666666666666688978e-1)
-        power = scaled_power_d(shifted - k_shift)
+        power[0] = power_d(shifted - offset)
     polynomial = multiply_add(polynomial, t, <floating>0.5)
     w = r + multiply_add(t * t, polynomial, r_low)
-    result = fast_two_sum(<floating>1.0, w, low)
+    result = <floating>1.0 + w
+    low[0] = w - (result - <floating>1.0)
+    return result
+
+
+cdef inline floating exp_offset(floating k) noexcept nogil:
+    """What `exp_parts` takes off an exponent so that its scale, the bias of the format and -k are in it."""
+    if floating is float:
+        return k - <float>(127 + 64)
+    else:
+        return k - <double>(1023 + 512)
+
+
+cdef inline floating exp_scaled(floating x, floating offset, floating* low) noexcept nogil:
+    """(result + low) · power of `exp_parts`, as a pair."""
+    cdef floating power
+    cdef floating result = exp_parts(x, offset, low, &power)
     low[0] = low[0] * power
     return result * power
 
@@ -272,7 +288,7 @@ cdef inline floating exp_of_negative(floating x, floating* low) noexcept nogil:
     """exp(-|x|) · 2**EXP_SCALE as a pair."""
     cdef floating d = -x if x > <floating>0.0 else x
     d = -exp_reach(x) if -exp_reach(x) > d else d
-    return exp_scaled(d, <floating>0.0, low)
+    return exp_scaled(d, exp_offset(<floating>0.0), low)
 
 
 cdef inline floating sigmoid_parts(floating x, floating* small) noexcept nogil:

@@ -60,6 +60,7 @@ from steelfast._rows cimport (
     scale_row,
     settle,
     settle_rows,
+    shift_block,
     shift_of,
     store_rows,
     store_run,
@@ -226,7 +227,8 @@ cdef inline void few_with_labels(
     for lane in range(n_lanes):
         label_logit[lane] = block[max(labels[first + lane], 0) * LANES + lane]
     anchor_lanes(maximum, shift, anchor)
-    exp_block_apart(block, n_classes, shift, anchor, others, others_low, ties)
+    shift_block(block, n_classes, shift)
+    exp_block_apart(block, n_classes, anchor, others, others_low, ties)
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(anchor[lane], &largest_low[lane])
     if losses != NULL:

@@ -28,6 +28,8 @@ from libc.string cimport memcpy, memset
 
 from steelfast._elementary cimport (
     exp_far,
+    exp_offset,
+    exp_parts,
     exp_reach,
     exp_scale,
     exp_scaled,
@@ -35,6 +37,7 @@ from steelfast._elementary cimport (
     exponent_of_exp,
     fast_two_sum,
     log1p,
+    multiply_add,
     pair_times_pair,
     reciprocal,
     times_pair,
@@ -283,63 +286,77 @@ cdef inline void anchor_lanes(const floating* maximum, floating* shift, floating
         anchor[lane] = maximum[lane] - shift[lane]
 
 
-cdef inline void exp_block(
-    floating* block, Py_ssize_t n_tiles, const floating* shift, const floating* anchor,
-    floating* total, floating* total_low,
-) noexcept nogil:
-    """block = exp(block - maximum), up to a factor that each row has its own of; the sums are added to total.
+cdef inline void shift_block(floating* block, Py_ssize_t n_tiles, const floating* shift) noexcept nogil:
+    """Subtract each lane's shift, if there is one."""
+    cdef Py_ssize_t lane, j
+    cdef bint needed = False
+    for lane in range(LANES):
+        needed |= shift[lane] != <floating>0.0
+    if needed:
+        for j in range(n_tiles):
+            for lane in range(LANES):
+                block[j * LANES + lane] -= shift[lane]
 
-    `anchor_lanes` gives shift and anchor: choices beside the inner loop would keep the outer one from being vectorised.
+
+cdef inline void exp_block(
+    floating* block, Py_ssize_t n_tiles, const floating* anchor, floating* total, floating* total_low,
+) noexcept nogil:
+    """block = exp(block - anchor), up to a factor that each row has its own of; the sums are added to total.
+
+    `anchor_lanes` gives the anchor, and the block is shifted already: choices beside the inner loop would keep the outer
+    one from being vectorised.
     """
     cdef Py_ssize_t lane, j
-    cdef floating x, away, least, k, e, e_low, sum_, sum_low, low
+    cdef floating x, least, offset, power, e, e_low, sum_, sum_low, low
     if n_tiles < 1:
         return
     for lane in range(LANES):
-        away = shift[lane]
-        least = anchor[lane] - exp_reach(away)
-        k = exponent_of_exp(anchor[lane])
+        least = anchor[lane] - exp_reach(anchor[lane])
+        offset = exp_offset(exponent_of_exp(anchor[lane]))
         # every term is smaller than 4, which stays in the sum till the end: fast_two_sum asks for that
-        sum_ = two_sum(total[lane], <floating>4.0 * exp_scale(away), &low)
+        sum_ = two_sum(total[lane], <floating>4.0 * exp_scale(least), &low)
         sum_low = total_low[lane] + low
         for j in range(n_tiles):
-            x = block[j * LANES + lane] - away
+            x = block[j * LANES + lane]
             x = least if least > x else x
-            e = exp_scaled(x, k, &e_low)
+            e = exp_parts(x, offset, &e_low, &power)
+            sum_low = multiply_add(e_low, power, sum_low)
+            e = e * power
             block[j * LANES + lane] = e
             sum_ = fast_two_sum(sum_, e, &low)
-            sum_low = sum_low + (low + e_low)
-        total[lane] = two_sum(sum_, <floating>-4.0 * exp_scale(away), &low)
+            sum_low = sum_low + low
+        total[lane] = two_sum(sum_, <floating>-4.0 * exp_scale(least), &low)
         total_low[lane] = sum_low + low
 
 
 cdef inline void exp_block_apart(
-    floating* block, Py_ssize_t n_tiles, const floating* shift, const floating* anchor,
+    floating* block, Py_ssize_t n_tiles, const floating* anchor,
     floating* others, floating* others_low, floating* ties,
 ) noexcept nogil:
     """The same with the largest terms apart: ties and others are added to."""
     cdef Py_ssize_t lane, j
-    cdef floating x, y, away, top, least, k, e, e_low, sum_, sum_low, below, count, low
+    cdef floating x, y, top, least, offset, power, e, e_low, sum_, sum_low, below, count, low
     if n_tiles < 1:
         return
     for lane in range(LANES):
-        away = shift[lane]
         top = anchor[lane]
         least = top - exp_reach(top)
-        k = exponent_of_exp(top)
+        offset = exp_offset(exponent_of_exp(top))
         sum_ = others[lane]
         sum_low = others_low[lane]
         count = <floating>0.0
         for j in range(n_tiles):
-            x = block[j * LANES + lane] - away
+            x = block[j * LANES + lane]
             y = least if least > x else x
-            e = exp_scaled(y, k, &e_low)
-            block[j * LANES + lane] = e
+            e = exp_parts(y, offset, &e_low, &power)
             # one choice and exact products: with more choices gcc makes branches of them
             below = <floating>0.0 if x == top else <floating>1.0
             count = count + below
+            sum_low = multiply_add(e_low, power * below, sum_low)
+            e = e * power
+            block[j * LANES + lane] = e
             sum_ = two_sum(sum_, e * below, &low)
-            sum_low = sum_low + (low + e_low * below)
+            sum_low = sum_low + low
         others[lane] = sum_
         others_low[lane] = sum_low
         ties[lane] += <floating>n_tiles - count
@@ -347,7 +364,7 @@ cdef inline void exp_block_apart(
 
 cdef inline floating exp_of_maximum(floating anchor, floating* low) noexcept nogil:
     """The exponential of a row's maximum, in the row's scale, as a pair."""
-    return exp_scaled(anchor, exponent_of_exp(anchor), low)
+    return exp_scaled(anchor, exp_offset(exponent_of_exp(anchor)), low)
 
 
 cdef inline void scale_block(
@@ -425,10 +442,11 @@ cdef inline void exp_run(
     fill_lanes(settled - shift_of(settled), anchor)
     if infinite(maximum):
         settle(exps, 1, n, maximum, defined)
+    shift_block(exps, n_tiles, shift)
     if ties != NULL:
-        exp_block_apart(exps, n_tiles, shift, anchor, sums, sums_low, ties)
+        exp_block_apart(exps, n_tiles, anchor, sums, sums_low, ties)
     else:
-        exp_block(exps, n_tiles, shift, anchor, sums, sums_low)
+        exp_block(exps, n_tiles, anchor, sums, sums_low)
 
 
 cdef inline void exp_row(

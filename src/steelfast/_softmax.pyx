@@ -56,6 +56,7 @@ from steelfast._rows cimport (
     scale_row,
     settle,
     settle_rows,
+    shift_block,
     shift_of,
     store_rows,
     store_run,
@@ -124,7 +125,8 @@ cdef inline void softmax_few(
     maximum_block(block, n_classes, maximum)
     settle_rows(block, n_classes, maximum, True)
     anchor_lanes(maximum, shift, anchor)
-    exp_block(block, n_classes, shift, anchor, total, total_low)
+    shift_block(block, n_classes, shift)
+    exp_block(block, n_classes, anchor, total, total_low)
     for lane in range(LANES):
         inverse[lane] = reciprocal(total[lane], total_low[lane], &inverse_low[lane])
         largest[lane] = exp_of_maximum(anchor[lane], &low)
@@ -184,7 +186,8 @@ cdef inline void log_few(
     settle_rows(block, n_classes, settled, kind == LOG_SOFTMAX)
     anchor_lanes(settled, shift, anchor)
     memcpy(exps, block, n_classes * LANES * sizeof(floating))
-    exp_block_apart(exps, n_classes, shift, anchor, others, others_low, ties)
+    shift_block(exps, n_classes, shift)
+    exp_block_apart(exps, n_classes, anchor, others, others_low, ties)
     for lane in range(LANES):
         largest = exp_of_maximum(anchor[lane], &largest_low)
         total[lane] = logsumexp_of(

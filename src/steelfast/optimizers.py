@@ -63,11 +63,12 @@ class _Base:
             raise TypeError(f"parameter must be an array of float32 or float64, got {described(parameter)}")
         if not parameter.flags.writeable:
             raise ValueError("parameter must be writeable, got a read-only array")
-        gradient = as_shaped(gradient, "gradient", parameter.shape, parameter.dtype.newbyteorder("="))
+        if not (isinstance(gradient, np.ndarray) and gradient.flags.carray and _alike(gradient, parameter)):
+            gradient = as_shaped(gradient, "gradient", parameter.shape, parameter.dtype)
         memory, steps = self._state_of(parameter)
         steps[0] += 1
         # a copy where the kernel cannot write in place
-        contiguous = np.require(parameter, parameter.dtype.newbyteorder("="), ["C", "A"])
+        contiguous = parameter if parameter.flags.carray else np.require(parameter, None, ["C", "A"])
         self._step(contiguous, gradient, memory, steps[0])
         if contiguous is not parameter:
             parameter[...] = contiguous
@@ -78,7 +79,7 @@ class _Base:
         if state is None or state[0]() is not parameter:
             forget = self._states.pop
             reference = weakref.ref(parameter, lambda _: forget(key, None))
-            memory = [np.zeros(parameter.shape, parameter.dtype.newbyteorder("=")) for _ in range(self._memory)]
+            memory = [np.zeros(parameter.shape, parameter.dtype) for _ in range(self._memory)]
             state = self._states[key] = (reference, memory, [0])
         return state[1], state[2]
 
@@ -88,6 +89,10 @@ class _Base:
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not k.startswith("_"))
         return f"{type(self).__name__}({settings})"
+
+
+def _alike(a: Array, b: Array) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape
 
 
 class SGD(_Base):

@@ -1,0 +1,757 @@
+"""The command line, end to end. Nothing here leaves the machine."""
+
+import csv
+import inspect
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
+
+import steelfast
+from steelfast import _commands, bench, cli, datasets, estimator, experiments, reporting
+from steelfast.datasets import CLASS_NAMES, FEATURE_NAMES, load_steel_plates, read_steel_plates
+from steelfast.estimator import SteelClassifier
+
+REAL_FILE = os.environ.get("STEELFAST_DATA")
+needs_real_file = pytest.mark.skipif(not REAL_FILE, reason="STEELFAST_DATA does not name the real faults.csv")
+
+TWIN = load_steel_plates(source="twin")
+SMALL = slice(None, None, 8)  # 243 plates, all classes among them
+WRITTEN = {"model.npz", "report.json", "report.md", "learning_curve.png", "confusion_matrix.png"}
+
+
+def write_table(path, rows=SMALL, classes=True):
+    table = np.hstack([TWIN.data, TWIN.one_hot])[rows] if classes else TWIN.data[rows]
+    header = ",".join(FEATURE_NAMES + CLASS_NAMES if classes else FEATURE_NAMES)
+    np.savetxt(path, table, fmt="%.10g", delimiter=",", header=header, comments="")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return write_table(tmp_path_factory.mktemp("data") / "plates.csv")
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.npz"
+    names = np.array(CLASS_NAMES)[TWIN.target]
+    SteelClassifier(max_epochs=5, random_state=0).fit(TWIN.data[SMALL], names[SMALL]).save(path)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch, tmp_path):
+    """No test sees the user's files, the user's terminal or the real network."""
+    for name in ("STEELFAST_DATA", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONIOENCODING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STEELFAST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/plates.zip"
+    monkeypatch.setattr(datasets, "UCI", replace(datasets.UCI, url=url))
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line; its exit code, and what it wrote to stdout and to stderr."""
+
+    def run(*arguments):
+        code = cli.main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def succeed(run):
+    """Run a command line that works; what it wrote to stdout."""
+
+    def succeed(*arguments):
+        code, out, err = run(*arguments)
+        assert (code, err) == (0, "")
+        return out
+
+    return succeed
+
+
+def contents(folder):
+    return {path.name for path in Path(folder).iterdir()}
+
+
+# ---------------------------------------------------------------------------------- train
+
+
+def test_train_writes_model_report_and_plots(succeed, table):
+    out = succeed("train", "--data", table, "--epochs", 5)
+    assert contents("steelfast-run") == WRITTEN
+    assert all(name in out for name in WRITTEN)
+    for name in ("learning_curve.png", "confusion_matrix.png"):
+        assert Path("steelfast-run", name).read_bytes().startswith(b"\x89PNG")
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_train_tests_on_plates_that_the_model_has_not_seen(succeed, table):
+    out = succeed("train", "--data", table, "--epochs", 5, "--seed", 3, "--test-size", 0.3)
+    report = json.loads(Path("steelfast-run/report.json").read_text(encoding="utf-8"))
+
+    plates = read_steel_plates(table)
+    names = np.array(CLASS_NAMES)[plates.target]
+    X, X_test, y, y_test = train_test_split(plates.data, names, test_size=0.3, random_state=3, stratify=plates.target)
+    expected = SteelClassifier(max_epochs=5, random_state=3).fit(X, y)
+    model = SteelClassifier.load("steelfast-run/model.npz")
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
+
+    accuracy = expected.score(X_test, y_test)
+    assert report["test"]["accuracy"] == accuracy
+    assert f"accuracy  {accuracy:.3f}" in out
+    log_probs = expected.predict_log_proba(X_test)[np.arange(len(y_test)), np.searchsorted(expected.classes_, y_test)]
+    assert report["test"]["log_loss"] == pytest.approx(-log_probs.mean())
+    assert report["split"] == {"test_size": 0.3, "seed": 3, "n_train": len(y), "n_test": len(y_test)}
+    assert report["training"]["history"][-1]["validation_accuracy"] == accuracy
+    for each, name in zip(report["test"]["classes"], CLASS_NAMES, strict=True):
+        of_class = y_test == name
+        assert each["name"] == name
+        assert each["n_plates"] == of_class.sum()
+        assert each["recall"] == (expected.predict(X_test)[of_class] == name).mean()
+
+
+def test_train_takes_its_settings(succeed, table):
+    succeed(
+        *("train", "--data", table, "--loss", "sigmoid_mse", "--optimizer", "sgd", "--epochs", 3),
+        *("--batch-size", 7, "--learning-rate", 0.5, "--seed", 9, "--out", "deep/folder"),
+    )
+    model = SteelClassifier.load("deep/folder/model.npz")
+    asked = {
+        "loss": "sigmoid_mse",
+        "optimizer": "sgd",
+        "max_epochs": 3,
+        "batch_size": 7,
+        "learning_rate": 0.5,
+        "random_state": 9,
+    }
+    assert model.get_params() == SteelClassifier(**asked).get_params()
+    assert len(model.history_) == 3
+
+
+def test_defaults_are_those_of_the_estimator():
+    options = cli.make_parser().parse_args(["train"])
+    defaults = {name: each.default for name, each in inspect.signature(SteelClassifier).parameters.items()}
+    assert options.loss == defaults["loss"]
+    assert options.optimizer == defaults["optimizer"]
+    assert options.epochs == defaults["max_epochs"]
+    assert options.batch_size == defaults["batch_size"]
+    assert options.learning_rate == defaults["learning_rate"]
+    assert set(cli._OPTIMIZERS) == set(get_args(estimator.OptimizerName))
+
+
+def test_train_json_is_the_report_and_nothing_else(succeed, table):
+    report = json.loads(succeed("train", "--data", table, "--epochs", 2, "--json"))
+    assert report == json.loads(Path("steelfast-run/report.json").read_text(encoding="utf-8"))
+    assert report["data"]["path"] == table
+    assert not report["data"]["synthetic"]
+    assert report["command"] == f"steelfast train --data {table} --epochs 2 --json"
+
+
+def test_cross_validation(succeed, table):
+    out = succeed("train", "--data", table, "--epochs", 3, "--cv", 4, "--seed", 1)
+    folds = json.loads(Path("steelfast-run/report.json").read_text(encoding="utf-8"))["cross_validation"]
+    plates = read_steel_plates(table)
+    expected = cross_val_score(
+        SteelClassifier(max_epochs=3, random_state=1),
+        plates.data,
+        np.array(CLASS_NAMES)[plates.target],
+        cv=StratifiedKFold(4, shuffle=True, random_state=1),
+    )
+    np.testing.assert_array_equal(folds["accuracy"], expected)
+    assert f"4-fold cross-validation: accuracy {expected.mean():.3f} ± {expected.std(ddof=1):.3f}" in out
+    assert "4-fold cross-validation" in Path("steelfast-run/report.md").read_text(encoding="utf-8")
+
+
+def test_whatever_shows_a_result_on_the_twin_says_so(run):
+    code, out, err = run("train", "--offline", "--epochs", 2)
+    assert code == 0
+    assert "synthetic" in out
+    assert err.startswith("steelfast: notice: the real table is not on this machine")
+    assert json.loads(Path("steelfast-run/report.json").read_text(encoding="utf-8"))["data"]["synthetic"]
+    assert "Synthetic" in Path("steelfast-run/report.md").read_text(encoding="utf-8")
+    assert "synthetic" in run("evaluate", "steelfast-run/model.npz", "--offline")[1]
+    assert json.loads(run("evaluate", "steelfast-run/model.npz", "--offline", "--json")[1])["data"]["synthetic"]
+    assert "synthetic" in run("data", "info", "--offline")[1]
+
+
+def test_titles_of_plots_name_the_twin(table):
+    history = [{"epoch": 1, "loss": 1.0, "accuracy": 0.5}]
+    for plates, named in ((TWIN, True), (read_steel_plates(table), False)):
+        report = {"data": reporting.describe(plates), "training": {"history": history}, "test": {"accuracy": 0.5}}
+        learning = reporting.learning_figure(report).get_suptitle()
+        confusion = reporting.confusion_figure(report, np.array([0]), np.array([0])).axes[0].get_title()
+        assert ("synthetic" in learning) == ("synthetic" in confusion) == named
+
+
+def test_without_a_network_the_twin_takes_over_within_ten_seconds(run):
+    started = time.monotonic()
+    code, out, err = run("data", "info")
+    assert time.monotonic() - started < 10
+    assert code == 0
+    assert "asking UCI for it" in err
+    assert "What is loaded now is the statistical twin" in err
+    assert "1941 synthetic plates" in out
+
+
+def test_report_in_markdown(succeed, table):
+    succeed("train", "--data", table, "--epochs", 2)
+    text = Path("steelfast-run/report.md").read_text(encoding="utf-8")
+    report = json.loads(Path("steelfast-run/report.json").read_text(encoding="utf-8"))
+    assert f"{report['test']['accuracy']:.3f}" in text
+    for name, row in zip(CLASS_NAMES, report["test"]["confusion_matrix"], strict=True):
+        assert f"| {name} | {' | '.join(map(str, row))} |" in text
+    assert set(re.findall(r"\]\((\S+)\)", text)) == {"learning_curve.png", "confusion_matrix.png"}
+    assert report["command"] in text
+
+
+def test_the_log_loss_of_a_sure_mistake_is_exact():
+    log_probs = np.log(np.full((2, 7), 1 / 7))
+    log_probs[1] = [0.0, *[-1000.0] * 6]
+    assert reporting.evaluate(np.array([3, 3]), log_probs)["log_loss"] == pytest.approx((np.log(7) + 1000) / 2)
+
+
+def test_an_infinite_loss_is_null_in_json():
+    assert json.loads(reporting.as_json({"losses": [np.inf, 1.0], "share": float("nan")})) == {
+        "losses": [None, 1.0],
+        "share": None,
+    }
+
+
+# ---------------------------------------------------------------------------------- use a model
+
+
+def test_evaluate_scores_the_whole_table(succeed, table, model_file):
+    out = succeed("evaluate", model_file, "--data", table)
+    report = json.loads(succeed("evaluate", model_file, "--data", table, "--json"))
+    plates = read_steel_plates(table)
+    predicted = SteelClassifier.load(model_file).predict(plates.data)
+    right = predicted == np.array(CLASS_NAMES)[plates.target]
+    assert report["result"]["accuracy"] == right.mean()
+    assert f"accuracy  {right.mean():.3f}" in out
+    assert np.sum(report["result"]["confusion_matrix"]) == len(right)
+    assert np.trace(report["result"]["confusion_matrix"]) == right.sum()
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_model_of_class_indices_works_too(succeed, table, tmp_path):
+    plates = read_steel_plates(table)
+    model = SteelClassifier(max_epochs=5, random_state=0).fit(plates.data, plates.target)
+    model.save(tmp_path / "model.npz")
+    report = json.loads(succeed("evaluate", tmp_path / "model.npz", "--data", table, "--json"))
+    assert report["result"]["accuracy"] == model.score(plates.data, plates.target)
+
+
+def test_a_class_that_the_model_never_saw_has_probability_zero(succeed, table, tmp_path):
+    plates = read_steel_plates(table)
+    known = np.isin(plates.target, [1, 4, 6])
+    names = np.array(CLASS_NAMES)[plates.target]
+    model = SteelClassifier(max_epochs=5, random_state=0).fit(plates.data[known], names[known])
+    model.save(tmp_path / "model.npz")
+    report = json.loads(succeed("evaluate", tmp_path / "model.npz", "--data", table, "--json"))
+    recalls = np.array([each["recall"] for each in report["result"]["classes"]])
+    assert np.flatnonzero(recalls).tolist() == [1, 4, 6]
+    assert report["result"]["log_loss"] is None  # infinite, which JSON does not know
+    assert "log-loss  inf" in succeed("evaluate", tmp_path / "model.npz", "--data", table)
+
+
+def test_classes_without_plates_have_no_recall(succeed, tmp_path, model_file):
+    table = write_table(tmp_path / "pastry.csv", slice(0, 20))  # the twin is sorted by class
+    report = json.loads(succeed("evaluate", model_file, "--data", table, "--json"))
+    assert [each["recall"] is None for each in report["result"]["classes"]] == [False] + [True] * 6
+    assert "–" in succeed("evaluate", model_file, "--data", table)
+
+
+def expected_predictions(model_file, rows=SMALL):
+    model = SteelClassifier.load(model_file)
+    probs = model.predict_proba(TWIN.data[rows])
+    order = [model.classes_.tolist().index(name) for name in CLASS_NAMES]
+    return model.predict(TWIN.data[rows]), probs[:, order]
+
+
+def read_predictions(text):
+    header, *rows = csv.reader(io.StringIO(text))
+    assert header == ["fault", *CLASS_NAMES]
+    return [row[0] for row in rows], np.array([row[1:] for row in rows], float)
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_predict_names_faults_and_probabilities(succeed, model_file, tmp_path, classes):
+    plates = write_table(tmp_path / "plates.csv", classes=classes)
+    faults, probs = read_predictions(succeed("predict", model_file, "--data", plates))
+    expected_faults, expected_probs = expected_predictions(model_file)
+    assert faults == expected_faults.tolist()
+    np.testing.assert_allclose(probs, expected_probs, rtol=1e-5)
+
+
+def test_predict_from_a_pipe_to_a_file(succeed, model_file, tmp_path, monkeypatch):
+    text = Path(write_table(tmp_path / "plates.csv", slice(0, 5))).read_text()
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    Path("faults.csv").write_text("old")
+    assert succeed("predict", model_file, "--data", "-", "-o", "faults.csv") == ""
+    faults, _ = read_predictions(Path("faults.csv").read_text())
+    assert faults == expected_predictions(model_file, slice(0, 5))[0].tolist()
+    assert contents(".") == {"faults.csv"}
+
+
+def test_a_link_to_write_to_stays_a_link(succeed, model_file, table):
+    Path("target.csv").write_text("old")
+    Path("link.csv").symlink_to("target.csv")
+    succeed("predict", model_file, "--data", table, "-o", "link.csv")
+    assert Path("link.csv").is_symlink()
+    assert Path("target.csv").read_text().startswith("fault,")
+
+
+def test_a_device_to_write_to_stays_a_device(succeed, model_file, table, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    succeed("predict", model_file, "--data", table, "-o", pipe)
+    assert os.read(reader, 6) == b"fault,"
+    assert pipe.is_fifo()
+    os.close(reader)
+
+
+# ---------------------------------------------------------------------------------- reproduce
+
+
+LINE = re.compile(r"Epoch \d+: loss=\d+\.\d{3}, accuracy=\d\.\d{3}/\d\.\d{3}")
+
+
+def test_reproduce_computes_on_any_table(succeed, table):
+    out = succeed("reproduce", "--data", table, "--json", "runs.json")
+    results = experiments.reproduce(read_steel_plates(table))
+    report = json.loads(Path("runs.json").read_text(encoding="utf-8"))
+    assert report == json.loads(json.dumps(experiments.to_json(results)))
+    assert LINE.findall(out) == [epoch.line() for result in results for epoch in result.epochs]
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_reproduce_marks_and_counts_what_differs(succeed, table, monkeypatch):
+    results = experiments.reproduce(read_steel_plates(table))
+    published = [
+        {"epochs": [{key: f"{value:.3f}" for key, value in vars(epoch).items()} for epoch in each.epochs]}
+        for each in results
+    ]
+    published[1]["epochs"][2]["loss"] = "99.000"
+    published[1]["epochs"][2]["test_accuracy"] = "0.999"
+    monkeypatch.setattr(experiments, "published_runs", lambda: published)
+    out = succeed("reproduce", "--data", table)
+    marked = [line for line in out.splitlines() if line.startswith("Epoch") and "*" in line]
+    assert len(marked) == 1
+    assert re.search(r"99\.000\*, \d\.\d{3}/0\.999\*$", marked[0])
+    counts = re.findall(r"run (\d): (\d+) of 30 figures \((\d+) losses, (\d+) training, (\d+) test", out)
+    assert [tuple(map(int, count)) for count in counts] == [
+        (1, 30, 10, 10, 10),
+        (2, 28, 9, 10, 9),
+        (3, 30, 10, 10, 10),
+        (4, 30, 10, 10, 10),
+    ]
+
+
+def test_reproduce_on_the_twin_compares_nothing(run):
+    code, out, _ = run("reproduce", "--offline", "--json", "runs.json")
+    assert code == 0
+    assert "synthetic" in out
+    assert "nothing is compared" in out
+    assert [bool(LINE.fullmatch(line)) for line in out.splitlines() if "=" in line] == [True] * 40
+    assert " of 30 figures" not in out
+    assert "twin" in json.loads(Path("runs.json").read_text(encoding="utf-8"))["note"]
+
+
+def test_reproduce_json_to_stdout_is_json_alone(succeed, table):
+    assert json.loads(succeed("reproduce", "--data", table, "--json", "-")).keys() == {"runs"}
+
+
+@needs_real_file
+def test_published_figures_on_the_real_table(succeed):
+    out = succeed("reproduce", "--data", REAL_FILE)
+    assert "run 1: 30 of 30 figures" in out
+    assert "run 2: 30 of 30 figures" in out
+    assert "run 3: 10 of 30 figures (10 losses" in out
+
+
+# ---------------------------------------------------------------------------------- the others
+
+
+def test_bench_prints_a_table_and_writes_json(succeed, monkeypatch):
+    measured = [
+        bench.Measurement("softmax", (1553, 7), "float32", loops=6000.0, numpy=120.0, steelfast=10.0),
+        bench.Measurement("softmax", (100_000, 7), "float32", loops=None, numpy=7000.0, steelfast=600.0),
+    ]
+    monkeypatch.setattr(bench, "measure", lambda: iter(measured))
+    out = succeed("bench", "--json", "bench.json")
+    assert re.search(r"float32 +1,553 × 7 +6,000 +120 +10\.0 +600 +12\.0", out)
+    assert re.search(r"float32 +100,000 × 7 +– +7,000 +600 +– +11\.7", out)
+    assert f"NumPy {np.__version__}" in out
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
+    report = json.loads(Path("bench.json").read_text(encoding="utf-8"))
+    assert [each["times_numpy"] for each in report["measurements"]] == [12, pytest.approx(11.667, rel=1e-4)]
+    assert json.loads(succeed("bench", "--json", "-"))["measurements"] == report["measurements"]
+
+
+def test_data_path_names_what_would_be_used(run, table, monkeypatch, tmp_path):
+    code, out, err = run("data", "path")
+    assert (code, out) == (0, f"{tmp_path / 'cache' / 'plates.zip'}\n")
+    assert "steelfast data fetch" in err
+    monkeypatch.setenv("STEELFAST_DATA", table)
+    assert run("data", "path") == (0, f"{table}\n", "")
+
+
+def test_data_fetch_says_how_to_do_it_by_hand(run):
+    code, out, err = run("data", "fetch")
+    assert (code, out) == (1, "")
+    assert err.startswith("steelfast: error: ")
+    assert datasets.UCI.url in err
+    assert datasets.UCI.sha256 in err
+
+
+def test_data_info(succeed, table):
+    about = json.loads(succeed("data", "info", "--data", table, "--json"))
+    plates = read_steel_plates(table)
+    assert about["n_plates"] == len(plates.target)
+    assert list(about["class_counts"].values()) == np.bincount(plates.target).tolist()
+    out = succeed("data", "info", "--data", table)
+    assert table in out
+    assert "CC BY 4.0" in out
+
+
+def test_info(succeed):
+    assert f"steelfast                   {steelfast.__version__}\n" in succeed("info")
+    about = json.loads(succeed("info", "--json"))
+    assert about["numpy"] == np.__version__
+    assert about["instruction_set"] in about["available_instruction_sets"]
+
+
+def test_the_table_that_the_environment_names_is_used(succeed, table, monkeypatch):
+    monkeypatch.setenv("STEELFAST_DATA", table)
+    assert json.loads(succeed("data", "info", "--json"))["path"] == table
+
+
+def test_version(succeed):
+    assert succeed("--version") == f"steelfast {steelfast.__version__}\n"
+
+
+COMMANDS = [
+    *([name] for name in ("train", "evaluate", "predict", "reproduce", "bench", "info", "data")),
+    *(["data", name] for name in ("fetch", "path", "info")),
+]
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
+def test_help_shows_examples(succeed, command):
+    out = succeed(*command, "--help")
+    examples = out.partition("examples:\n")[2].strip().splitlines()
+    assert examples
+    assert max(map(len, out.splitlines())) <= 80
+    for example in examples:  # each is a command line that is understood
+        line = example.rpartition("| ")[2].split()
+        assert line[0] == "steelfast"
+        cli.make_parser().parse_args(line[1:])
+
+
+def test_commands_in_the_readme_are_understood():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"`(steelfast [a-z][^`]*)`", text)
+    assert {line.split()[1] for line in lines} == {command[0] for command in COMMANDS}
+    for line in lines:
+        cli.make_parser().parse_args(line.split()[1:])
+
+
+# ---------------------------------------------------------------------------------- errors
+
+
+WRONG_USAGE = {
+    "no command": "",
+    "unknown command": "frobnicate",
+    "no action": "data",
+    "unknown option": "train --epoch 3",
+    "no model": "evaluate",
+    "no data": "predict model.npz",
+    "epochs": "train --epochs 0",
+    "epochs in words": "train --epochs many",
+    "half an epoch": "train --epochs 1.5",
+    "batch size": "train --batch-size -3",
+    "learning rate": "train --learning-rate -1",
+    "learning rate zero": "train --learning-rate 0",
+    "learning rate nan": "train --learning-rate nan",
+    "learning rate inf": "train --learning-rate inf",
+    "test size": "train --test-size 2",
+    "test size zero": "train --test-size 0",
+    "folds": "train --cv 1",
+    "seed": "train --seed -1",
+    "large seed": "train --seed 4294967296",
+    "loss": "train --loss hinge",
+    "optimizer": "train --optimizer lbfgs",
+}
+
+
+@pytest.mark.parametrize("line", WRONG_USAGE.values(), ids=WRONG_USAGE)
+def test_wrong_usage_is_one_line_and_exit_code_2(run, line):
+    code, out, err = run(*line.split())
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"steelfast: error: .+ \(see steelfast.* --help\)\n", err)
+    assert contents(".") == set()
+
+
+def test_wrong_value_is_named(run):
+    assert "argument --epochs: must be a whole number at least 1, got '0'" in run("train", "--epochs", 0)[2]
+    message = "argument --test-size: must be a number between 0 and 1, got 'x'"
+    assert message in run("train", "--test-size", "x")[2]
+
+
+@pytest.fixture
+def bad_files(table, model_file):
+    """Files that are not what a command wants, by name, in the working directory."""
+    lines = Path(table).read_text().splitlines(keepends=True)
+    Path("not-a-table.csv").write_text("hello\n")
+    Path("bad-cell.csv").write_text("".join([*lines[:4], lines[4].replace(",", ",x", 1), *lines[5:]]))
+    Path("one-plate.csv").write_text("".join(lines[:2]))
+    Path("pastry.csv").write_text("".join(lines[:9]))
+    Path("three-plates.csv").write_text("".join([*lines[:3], lines[-1]]))
+    Path("empty.csv").touch()
+    Path("folder").mkdir()
+    content = Path(model_file).read_bytes()
+    Path("cut.npz").write_bytes(content[: len(content) // 2])
+    np.savez("other.npz", values=np.arange(3))
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    SteelClassifier(max_epochs=1).fit(X, X[:, 0] > 0).save("other-model.npz")
+    X = np.random.default_rng(0).normal(size=(20, 27))
+    SteelClassifier(max_epochs=1).fit(X, np.where(X[:, 0] > 0, "cat", "dog")).save("cats.npz")
+
+
+ERRORS = {
+    "train --data nowhere.csv": "nowhere.csv does not exist",
+    "train --data folder": "folder is a directory",
+    "train --data not-a-table.csv": "not-a-table.csv, line 1",
+    "train --data bad-cell.csv": "bad-cell.csv, line 5, column 2 (X_Maximum)",
+    "train --data empty.csv": "empty.csv is empty",
+    "train --data one-plate.csv": "all plates are of the class Pastry",
+    "train --data pastry.csv": "all plates are of the class Pastry",
+    "train --data three-plates.csv": "the plates cannot be split",
+    "train --data TABLE --test-size 0.001": "the plates cannot be split",
+    "train --data TABLE --cv 1000": "n_splits=1000",
+    "train --data TABLE --out empty.csv": "--out empty.csv is a file, wanted a directory",
+    "train --data TABLE --out empty.csv/deeper": "empty.csv/deeper: Not a directory",
+    "train --data TABLE --learning-rate 1e308": "learning_rate 1e+308 is too large",
+    "evaluate nowhere.npz --data TABLE": "nowhere.npz: No such file",
+    "evaluate folder --data TABLE": "folder: Is a directory",
+    "evaluate empty.csv --data TABLE": "empty.csv is no",
+    "evaluate TABLE --data TABLE": "is no",
+    "evaluate cut.npz --data TABLE": "cut.npz is no",
+    "evaluate other.npz --data TABLE": "other.npz is no",
+    "evaluate other-model.npz --data TABLE": "takes 3 features and tells apart False, True",
+    "evaluate cats.npz --data TABLE": "cats.npz is no model of steel plates",
+    "evaluate MODEL --data nowhere.csv": "nowhere.csv does not exist",
+    "predict cats.npz --data TABLE": "cats.npz is no model of steel plates",
+    "predict MODEL --data not-a-table.csv": "not-a-table.csv, line 1",
+    "predict MODEL --data TABLE -o folder": "folder: Is a directory",
+    "predict MODEL --data TABLE -o nowhere/faults.csv": "nowhere is not a directory",
+    "predict MODEL --data TABLE -o empty.csv/faults.csv": "empty.csv is not a directory",
+    "reproduce --data one-plate.csv": "table has too few rows",
+    "reproduce --data bad-cell.csv": "bad-cell.csv, line 5, column 2",
+    "reproduce --data TABLE --json folder": "folder: Is a directory",
+    "data info --data empty.csv": "empty.csv is empty",
+}
+
+
+@pytest.mark.usefixtures("bad_files")
+@pytest.mark.parametrize("line", ERRORS)
+def test_an_error_is_one_line_and_leaves_nothing_behind(run, line, table, model_file):
+    before = contents(".")
+    code, out, err = run(*line.replace("TABLE", table).replace("MODEL", model_file).split())
+    assert (code, out) == (1, "")
+    assert err.startswith("steelfast: error: ")
+    assert ERRORS[line] in err
+    assert err.count("\n") == 1
+    left = contents(".") - before
+    assert not left or (left == {"steelfast-run"} and not contents("steelfast-run"))
+
+
+def test_a_table_that_the_environment_names_and_that_is_missing(run, monkeypatch):
+    monkeypatch.setenv("STEELFAST_DATA", "nowhere.csv")
+    for command in (["train"], ["data", "path"], ["data", "info", "--offline"]):
+        code, out, err = run(*command)
+        assert (code, out) == (1, "")
+        assert err == "steelfast: error: STEELFAST_DATA names nowhere.csv, which does not exist\n"
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "named"),
+    [
+        (["sklearn"], "train", "scikit-learn"),
+        (["matplotlib", "rich"], "train", "matplotlib and rich"),
+        (["rich"], "bench", "rich"),
+        (["sklearn"], "predict MODEL --data x.csv", "scikit-learn"),
+        (["rich"], "evaluate MODEL", "rich"),
+    ],
+)
+def test_what_is_missing_is_named_before_any_work(run, monkeypatch, missing, command, named):
+    monkeypatch.setattr(_commands, "find_spec", lambda name: None if name in missing else object())
+    code, out, err = run(*command.split())
+    assert (code, out) == (1, "")
+    assert err == f'steelfast: error: this command needs {named}: pip install "steelfast[cli]"\n'
+
+
+def test_a_failed_training_leaves_the_old_files(run, succeed, table, monkeypatch):
+    succeed("train", "--data", table, "--epochs", 1)
+    before = {path.name: path.read_bytes() for path in Path("steelfast-run").iterdir()}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(reporting, "confusion_figure", full)  # nearly the last that is written
+    assert run("train", "--data", table, "--epochs", 2)[::2] == (
+        1,
+        "steelfast: error: No space left on device\n",
+    )
+    assert {path.name: path.read_bytes() for path in Path("steelfast-run").iterdir()} == before
+
+
+# ---------------------------------------------------------------------------------- as a process
+
+
+def start(*arguments, **settings):
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | settings
+    return subprocess.Popen([sys.executable, "-m", "steelfast", *map(str, arguments)], **settings)
+
+
+def test_python_m():
+    process = start("--version")
+    assert process.communicate() == (f"steelfast {steelfast.__version__}\n", "")
+    assert process.returncode == 0
+
+
+def test_the_command_is_installed():
+    command = shutil.which("steelfast", path=str(Path(sys.executable).parent))
+    assert command is not None
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"steelfast {steelfast.__version__}\n"
+
+
+@pytest.mark.parametrize("line", ["--version", "--help", "info", "info --json", "data path", "reproduce --offline"])
+def test_numpy_alone_is_enough_for(line):
+    program = f"""
+import sys
+for name in ("matplotlib", "pandas", "pooch", "requests", "rich", "scipy", "sklearn"):
+    sys.modules[name] = None
+from steelfast.cli import main
+sys.exit(main({line.split()}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_without_a_terminal_there_are_no_escape_codes_and_no_progress(table):
+    out, err = start("train", "--data", table).communicate()
+    assert "accuracy" in out
+    assert err == ""
+    assert "\x1b" not in out
+
+
+def on_a_terminal(stream, *arguments, **environment):
+    """What the command writes to the stream when that is a terminal."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", **environment}
+    process = start(*arguments, env=environment, **{stream: theirs})
+    os.close(theirs)
+    text = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not part:
+            break
+        text += part
+    os.close(ours)
+    process.communicate()
+    assert process.returncode == 0
+    return text.decode()
+
+
+def test_progress_is_for_terminals_and_goes_to_stderr(table):
+    assert "Training" in on_a_terminal("stderr", "train", "--data", table)
+    assert "Training" not in on_a_terminal("stdout", "train", "--data", table)
+
+
+def test_no_color(table, model_file):
+    line = ("evaluate", model_file, "--data", table)
+    assert "\x1b[" in on_a_terminal("stdout", *line)
+    assert "\x1b" not in on_a_terminal("stdout", *line, NO_COLOR="1")
+
+
+def test_a_terminal_that_lacks_a_sign_is_no_error(table, model_file):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    process = start("evaluate", model_file, "--data", table, env=environment)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert "accuracy" in out
+
+
+def test_ctrl_c_leaves_no_half_written_file(table):
+    process = start("train", "--data", table, "--epochs", 10**9, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not list(Path().glob("steelfast-run/.steelfast-*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (out, err) == ("", "steelfast: interrupted\n")
+    assert contents("steelfast-run") == set()
+
+
+def test_ctrl_c_while_it_writes(run, table, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reporting, "confusion_figure", interrupted)
+    assert run("train", "--data", table, "--epochs", 1) == (130, "", "steelfast: interrupted\n")
+    assert contents("steelfast-run") == set()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_is_quiet(model_file, tmp_path, monkeypatch, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    plates = write_table(tmp_path / "plates.csv", np.arange(10_000) % len(TWIN.data), classes=False)
+    process = start("predict", model_file, "--data", plates)
+    assert process.stdout.readline().startswith("fault,")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is not there")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        process = start("info", stdout=full)
+        _, err = process.communicate()
+    assert process.returncode == 1
+    assert err == "steelfast: error: No space left on device\n"
