@@ -36,9 +36,7 @@ from steelfast.datasets import (
 
 COLUMN_NAMES = FEATURE_NAMES + CLASS_NAMES
 REAL_FILE = os.environ.get("STEELFAST_DATA")
-needs_real_file = pytest.mark.skipif(
-    not REAL_FILE, reason="STEELFAST_DATA does not name the real faults.csv"
-)
+needs_real_file = pytest.mark.skipif(not REAL_FILE, reason="STEELFAST_DATA does not name the real faults.csv")
 
 # A small table whose numbers are exact in binary, so that it is its own oracle.
 FEATURES = np.arange(4 * 27).reshape(4, 27) / 8 - 3
@@ -257,9 +255,7 @@ def test_damaged_zip(write):
 
 def test_bad_cell_inside_a_zip_is_named(write):
     path = write(to_zip(edit(UCI_TEXT, 2, 1, "x", "\t")), "plates.zip")
-    with pytest.raises(
-        ValueError, match=r"plates\.zip/Faults\.NNA, line 2, column 1 \(X_Minimum\)"
-    ):
+    with pytest.raises(ValueError, match=r"plates\.zip/Faults\.NNA, line 2, column 1 \(X_Minimum\)"):
         read_steel_plates(path)
 
 
@@ -296,9 +292,7 @@ def test_features_with_some_classes_are_refused(write):
         read_features(write(text))
 
 
-@pytest.mark.parametrize(
-    "stream", [io.StringIO, lambda text: io.BytesIO(text.encode())], ids=["text", "bytes"]
-)
+@pytest.mark.parametrize("stream", [io.StringIO, lambda text: io.BytesIO(text.encode())], ids=["text", "bytes"])
 def test_features_from_a_stream(stream):
     np.testing.assert_array_equal(read_features(stream("\ufeff" + CSV)), FEATURES)
     with pytest.raises(ValueError, match=r"^<stream>, line 2, column 1 \(X_Minimum\): 'x' is not"):
@@ -490,7 +484,7 @@ def test_deadline_holds_whatever_the_server_does(monkeypatch, server):
     with release_of_threads(), server() as url:
         set_source(monkeypatch, url)
         begin = time.monotonic()
-        with pytest.raises(OSError, match="no complete answer|ReadTimeout") as error:
+        with pytest.raises(OSError, match="no complete answer") as error:
             fetch_steel_plates(timeout=0.3)
         assert time.monotonic() - begin < 3
     expect_advice(error, r"no complete answer within 0\.3 seconds")
@@ -499,7 +493,7 @@ def test_deadline_holds_whatever_the_server_does(monkeypatch, server):
 def test_download_that_is_left_behind_ends_at_its_next_write(monkeypatch):
     with flooding() as url, release_of_threads():
         set_source(monkeypatch, url)
-        with pytest.raises(OSError, match="no complete answer|ReadTimeout"):
+        with pytest.raises(OSError, match="no complete answer"):
             fetch_steel_plates(timeout=0.1)
 
 
@@ -528,7 +522,7 @@ def test_deadline_holds_when_the_name_lookup_hangs(monkeypatch):
     begin = time.monotonic()
     with release_of_threads():
         try:
-            with pytest.raises(OSError, match="no complete answer|ReadTimeout"):
+            with pytest.raises(OSError, match="no complete answer"):
                 fetch_steel_plates(timeout=0.3)
             assert time.monotonic() - begin < 3
         finally:
@@ -570,9 +564,7 @@ def test_damaged_cache_is_not_used_but_replaced(monkeypatch):
     cache_path().write_bytes(to_zip()[:-1])
     set_source(monkeypatch, datasets.UCI.url, to_zip())
     assert find_steel_plates() is None
-    with pytest.raises(
-        OSError, match=r"The file in the cache is damaged .* was not used\."
-    ) as error:
+    with pytest.raises(OSError, match=r"The file in the cache is damaged .* was not used\.") as error:
         load_steel_plates(source="uci")
     expect_advice(error, "ConnectionError")
     with serving(to_zip()) as (url, _):
@@ -833,12 +825,8 @@ def test_summary_is_that_of_the_real_file(real, summary):
 
 
 def test_import_needs_numpy_alone():
-    code = (
-        "import sys, steelfast.datasets; print(*{name.partition('.')[0] for name in sys.modules})"
-    )
-    output = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    code = "import sys, steelfast.datasets; print(*{name.partition('.')[0] for name in sys.modules})"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(output.stdout.split())
     assert "numpy" in loaded
     assert loaded.isdisjoint({"scipy", "sklearn", "pandas", "pooch", "requests", "matplotlib"})

@@ -162,7 +162,9 @@ ROW_KERNELS = [
 ]
 every_row_kernel = pytest.mark.parametrize("kernel", ROW_KERNELS, ids=str)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-every_width = pytest.mark.parametrize("n_classes", [1, 2, 3, 7, 15, 16, 17, 26, 33, 63, 64, 65, 128, 129, 100, 130, 1000])
+every_width = pytest.mark.parametrize(
+    "n_classes", [1, 2, 3, 7, 15, 16, 17, 26, 33, 63, 64, 65, 128, 129, 100, 130, 1000]
+)
 
 
 def results_of(kernel, arguments, **options):

@@ -303,8 +303,8 @@ cdef inline void exp_block(
 ) noexcept nogil:
     """block = exp(block - anchor), up to a factor that each row has its own of; the sums are added to total.
 
-    `anchor_lanes` gives the anchor, and the block is shifted already: choices beside the inner loop would keep the outer
-    one from being vectorised.
+    `anchor_lanes` gives the anchor, and the block is shifted already: choices beside the inner loop would keep the
+    outer one from being vectorised.
     """
     cdef Py_ssize_t lane, j
     cdef floating x, least, offset, power, e, e_low, sum_, sum_low, low

@@ -240,9 +240,7 @@ def load_steel_plates(
     return (plates.data, plates.target) if return_X_y else plates
 
 
-def _load(
-    path: str | os.PathLike[str] | None, source: Literal["auto", "uci", "twin"]
-) -> SteelPlates:
+def _load(path: str | os.PathLike[str] | None, source: Literal["auto", "uci", "twin"]) -> SteelPlates:
     if source == "twin":
         return _draw_twin()
     if path is None and source == "auto":
@@ -422,7 +420,8 @@ def _download(url: str, timeout: float) -> bytes:
 
     def download(buffer: io.BytesIO) -> None:
         try:
-            pooch.HTTPDownloader(timeout=timeout)(url, buffer, None)
+            # its own limit, for each step alone, is only there to end the thread some day
+            pooch.HTTPDownloader(timeout=timeout + 1)(url, buffer, None)
             done.set_result(None)
         except Exception as error:
             done.set_exception(error)
@@ -676,15 +675,11 @@ def _check_classes(classes: FloatArray, positions: list[int], name: str, first_l
             for position, label, value in zip(positions, CLASS_NAMES, classes[row], strict=True)
             if value
         ]
-        found = (
-            " and ".join(marked) or f"none of columns {', '.join(str(p + 1) for p in positions)}"
-        )
+        found = " and ".join(marked) or f"none of columns {', '.join(str(p + 1) for p in positions)}"
         raise _error(name, first_line + row, f"{found} marked, wanted one class")
 
 
-def _error(
-    name: str, line: int, problem: str, position: int | None = None, column: str = ""
-) -> ValueError:
+def _error(name: str, line: int, problem: str, position: int | None = None, column: str = "") -> ValueError:
     place = f"{name}, line {line}"
     if position is not None:
         place += f", column {position + 1}" + (f" ({column})" if column else "")
@@ -699,9 +694,7 @@ def _draw_twin(seed: int = _TWIN_SEED) -> SteelPlates:
     import json
     from importlib.resources import files
 
-    summary = json.loads(
-        files("steelfast._data").joinpath("steel_plates_summary.json").read_text("utf-8")
-    )
+    summary = json.loads(files("steelfast._data").joinpath("steel_plates_summary.json").read_text("utf-8"))
     rng = np.random.default_rng(seed)
     levels = np.array(summary["quantile_levels"])
     data = np.concatenate([_draw_class(each, levels, rng) for each in summary["classes"]])
@@ -709,9 +702,7 @@ def _draw_twin(seed: int = _TWIN_SEED) -> SteelPlates:
     return SteelPlates(data, target, "twin", None, _TWIN_DESCRIPTION)
 
 
-def _draw_class(
-    summary: dict[str, Any], levels: FloatArray, rng: np.random.Generator
-) -> FloatArray:
+def _draw_class(summary: dict[str, Any], levels: FloatArray, rng: np.random.Generator) -> FloatArray:
     # The file holds the lower triangle of the correlation of the normal scores Φ⁻¹((rank − ½)/n),
     # which is the parameter of a Gaussian copula as it stands.
     correlation = np.eye(len(FEATURE_NAMES))
@@ -725,9 +716,7 @@ def _draw_class(
     root /= np.linalg.norm(root, axis=1, keepdims=True)
     scores = rng.standard_normal((summary["count"], len(FEATURE_NAMES))) @ root.T
     uniform = np.vectorize(math.erfc)(-scores * math.sqrt(0.5)) / 2
-    table = np.column_stack(
-        [np.interp(u, levels, q) for u, q in zip(uniform.T, summary["quantiles"], strict=True)]
-    )
+    table = np.column_stack([np.interp(u, levels, q) for u, q in zip(uniform.T, summary["quantiles"], strict=True)])
     _restore_relations(table)
     return table
 
@@ -737,14 +726,10 @@ def _restore_relations(table: FloatArray) -> None:
     feature = dict(zip(FEATURE_NAMES, table.T, strict=True))  # views
     table[:, :_N_INTEGER_FEATURES] = np.rint(table[:, :_N_INTEGER_FEATURES])
     feature["TypeOfSteel_A400"][:] = 1 - feature["TypeOfSteel_A300"]
-    feature["Maximum_of_Luminosity"][:] = np.maximum(
-        feature["Minimum_of_Luminosity"], feature["Maximum_of_Luminosity"]
-    )
+    feature["Maximum_of_Luminosity"][:] = np.maximum(feature["Minimum_of_Luminosity"], feature["Maximum_of_Luminosity"])
     width = np.rint(10 ** feature["Log_X_Index"])
     height = np.rint(10 ** feature["Log_Y_Index"])
-    feature["X_Minimum"][:] = np.minimum(
-        feature["X_Minimum"], feature["Length_of_Conveyer"] - width
-    )
+    feature["X_Minimum"][:] = np.minimum(feature["X_Minimum"], feature["Length_of_Conveyer"] - width)
     feature["X_Maximum"][:] = feature["X_Minimum"] + width
     feature["Y_Maximum"][:] = feature["Y_Minimum"] + height
     feature["Log_X_Index"][:] = np.log10(width)
