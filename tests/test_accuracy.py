@@ -39,8 +39,8 @@ LIMITS = {
     "softmax_cross_entropy_grad": (2.0, 2.0),
     "sigmoid_cross_entropy": (2.0, 2.0),
     "sigmoid_cross_entropy_grad": (2.0, 2.0),
-    "sigmoid_mse": (4.0, 4.0),
-    "sigmoid_mse_grad": (6.0, 6.0),  # a product of three sigmoids
+    "sigmoid_mse": (2.0, 2.0),
+    "sigmoid_mse_grad": (2.0, 2.0),
     "mse": (2.0, 2.0),
     "mse_grad": (1.0, 1.0),
     "cross_entropy": (4.0, 4.0),

@@ -191,7 +191,7 @@ def test_whatever_shows_a_result_on_the_twin_says_so(run):
     assert "synthetic" in out
     assert err.startswith("steelfast: notice: the real table is not on this machine")
     assert json.loads(Path("steelfast-run/report.json").read_text(encoding="utf-8"))["data"]["synthetic"]
-    assert "Synthetic" in Path("steelfast-run/report.md").read_text(encoding="utf-8")
+    assert "**Synthetic plates.**" in Path("steelfast-run/report.md").read_text(encoding="utf-8")
     assert "synthetic" in run("evaluate", "steelfast-run/model.npz", "--offline")[1]
     assert json.loads(run("evaluate", "steelfast-run/model.npz", "--offline", "--json")[1])["data"]["synthetic"]
     assert "synthetic" in run("data", "info", "--offline")[1]
@@ -714,14 +714,20 @@ def test_a_terminal_that_lacks_a_sign_is_no_error(table, model_file):
 
 
 def test_ctrl_c_leaves_no_half_written_file(table):
-    process = start("train", "--data", table, "--epochs", 10**9, start_new_session=True)
-    deadline = time.monotonic() + 30
-    while not list(Path().glob("steelfast-run/.steelfast-*")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    def heed_ctrl_c():  # which jobs in the background do not
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = start("train", "--data", table, "--epochs", 10**9, preexec_fn=heed_ctrl_c)
+    try:
+        deadline = time.monotonic() + 30
+        while not list(Path().glob("steelfast-run/.steelfast-*")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert (out, err) == ("", "steelfast: interrupted\n")
     assert contents("steelfast-run") == set()
@@ -749,7 +755,9 @@ def test_a_closed_pipe_is_quiet(model_file, tmp_path, monkeypatch, unbuffered):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is not there")
-def test_a_full_disk_is_one_line():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_one_line(monkeypatch, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with open("/dev/full", "w") as full:
         process = start("info", stdout=full)
         _, err = process.communicate()

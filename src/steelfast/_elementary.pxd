@@ -301,6 +301,19 @@ cdef inline floating sigmoid_parts(floating x, floating* small) noexcept nogil:
     return times_pair(exp_scale(x), inverse, inverse_low)
 
 
+cdef inline floating sigmoid_pairs(
+    floating x, floating* large_low, floating* small, floating* small_low,
+) noexcept nogil:
+    """The same, both as pairs."""
+    cdef floating e_low, total, total_low, inverse, inverse_low
+    cdef floating e = exp_of_negative(x, &e_low)
+    total = fast_two_sum(exp_scale(x), e, &total_low)
+    inverse = reciprocal(total, total_low + e_low, &inverse_low)
+    small[0] = pair_times_pair(e, e_low, inverse, inverse_low, small_low)
+    large_low[0] = exp_scale(x) * inverse_low
+    return exp_scale(x) * inverse
+
+
 cdef inline floating sigmoid(floating x) noexcept nogil:
     cdef floating small
     cdef floating large = sigmoid_parts(x, &small)
