@@ -976,3 +976,41 @@ def test_flags_are_seen(libm):
 def test_no_flag_is_left_set(libm, kernel, dtype, n_classes):
     arguments = awkward_arguments(kernel, dtype, n_classes)
     assert not flags_left(libm, lambda: kernel.function(*arguments, **kernel.each))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"])
+@pytest.mark.parametrize("n_classes", [4, 200])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_ignored_labels_of_every_integer_dtype(dtype, n_classes, smoothing):
+    """The mark of an ignored row must survive the label's dtype."""
+    logits = np.arange(3.0 * n_classes).reshape(3, n_classes) % 7
+    options = {"reduction": "none", "ignore_index": 1, "label_smoothing": smoothing}
+    losses, grad = steelfast.softmax_cross_entropy_value_and_grad(logits, np.array([0, 1, 2], dtype), **options)
+    assert losses[1] == 0
+    assert not grad[1].any()
+    kept = steelfast.softmax_cross_entropy(
+        logits[[0, 2]], np.array([0, 2]), reduction="none", label_smoothing=smoothing
+    )
+    np.testing.assert_array_equal(losses[[0, 2]], kept)
+
+
+def test_a_small_positive_weight_keeps_its_digits():
+    loss, grad = steelfast.sigmoid_cross_entropy_value_and_grad([0.0], [1.0], pos_weight=1e-20)
+    np.testing.assert_allclose([loss, grad[0]], [1e-20 * np.log(2), -0.5e-20], rtol=1e-15)
+
+
+@pytest.mark.parametrize("n_classes", [7, 200])
+def test_saturated_one_hot_targets_with_weights_are_exact_as_labels_are(n_classes):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, n_classes, 40)
+    logits = np.eye(n_classes, dtype=np.float32)[labels] * 60
+    options = {"sample_weight": rng.random(40)}
+    np.testing.assert_array_equal(
+        steelfast.softmax_cross_entropy_grad(logits, np.eye(n_classes, dtype=np.float32)[labels], **options),
+        steelfast.softmax_cross_entropy_grad(logits, labels, **options),
+    )
+
+
+def test_reduction_that_is_no_text_is_named():
+    with pytest.raises(ValueError, match="reduction must be 'none', 'mean' or 'sum'"):
+        steelfast.mse([1.0], [1.0], reduction=np.array(["mean", "sum"]))

@@ -323,3 +323,10 @@ def test_repr_makes_the_same_again(make):
     assert type(again) is make
     assert repr(again) == text
     assert "0.125" in text
+
+
+def test_a_gradient_that_overlaps_the_parameter_is_read_first():
+    buffer = np.arange(1.0, 6.0)
+    wanted = buffer[1:] - 0.5 * buffer[:4]
+    SGD(0.5).update(buffer[1:], buffer[:4])
+    np.testing.assert_array_equal(buffer[1:], wanted)

@@ -91,7 +91,9 @@ def as_labels(labels: object, shape: tuple[int, ...], n_classes: int, ignore_ind
     if bad.any():
         where = _first(bad)
         raise ValueError(f"targets must lie in 0 … {n_classes - 1}, got label {array[where]} in row {_shown(where)}")
-    return np.ascontiguousarray(np.where(ignored, -1, array), np.int64).reshape(shape)
+    converted_labels = np.array(array, np.int64, order="C")
+    converted_labels[ignored] = -1
+    return converted_labels
 
 
 def as_number(x: object, name: str, low: float, high: float) -> float:
@@ -195,4 +197,4 @@ def _first(bad: Array) -> tuple[int, ...]:
 
 
 def _shown(where: tuple[int, ...]) -> str:
-    return str(where[0]) if len(where) == 1 else str(where)
+    return "0 (there is only one)" if not where else str(where[0]) if len(where) == 1 else str(where)

@@ -71,7 +71,7 @@ def train(options: Namespace) -> None:
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": options.command_line,
             "data": reporting.describe(plates),
-            "settings": model.get_params(),
+            "settings": {**model.get_params(), "learning_rate": model.learning_rate_, "l2": model.l2_},
             "split": {
                 "test_size": options.test_size,
                 "seed": options.seed,

@@ -8,7 +8,7 @@ from cpython.float cimport PyFloat_CheckExact
 from cython cimport floating
 from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
@@ -84,6 +84,7 @@ from steelfast._arguments import (
     delivered,
     workspace,
 )
+from steelfast._processor import FloatingPointState
 
 cnp.import_array()
 
@@ -151,24 +152,6 @@ cdef inline floating gradient_factor(
     rest[0] = times_pair(sum_, factor, factor_low[0]) + sum_low * factor
     top[0] = pair_times_pair(largest, largest_low, factor, factor_low[0], &low)
     return factor
-
-
-cdef inline floating target_entry(
-    Py_ssize_t i, Py_ssize_t j, Py_ssize_t n_classes, const int64_t* labels, const floating* probs,
-    const floating* class_weight, const floating* sample_weight, floating smoothing,
-) noexcept nogil:
-    """The weighted and smoothed target of class j in row i."""
-    cdef floating target
-    if labels != NULL:
-        target = <floating>1.0 if labels[i] == j else <floating>0.0
-    else:
-        target = probs[i * n_classes + j]
-    target = (<floating>1.0 - smoothing) * target + smoothing / <floating>n_classes
-    if class_weight != NULL:
-        target *= class_weight[j]
-    if sample_weight != NULL:
-        target *= sample_weight[i]
-    return target
 
 
 cdef inline floating label_weight(
@@ -304,61 +287,259 @@ cdef inline floating many_with_label(
     return weighted(weight, loss)
 
 
-cdef inline floating row_with_targets(
+cdef inline void weigh_tile(
+    floating* targets, floating smoothing, floating spread, floating class_weight, const floating* row_weight,
+) noexcept nogil:
+    """((1 - smoothing) · target + spread) · class_weight · row_weight: the targets of one class in LANES rows."""
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        targets[lane] = ((<floating>1.0 - smoothing) * targets[lane] + spread) * class_weight * row_weight[lane]
+
+
+cdef inline void distance_block(
+    const floating* logits, const floating* targets, Py_ssize_t n_tiles, const floating* maximum,
+    floating* total, floating* total_low, floating* loss, floating* loss_low,
+) noexcept nogil:
+    """To the sums of each lane: of the targets, and of target · (maximum - logit), in twice the precision."""
+    cdef Py_ssize_t lane, j
+    cdef floating top, t, d, d_low, product, product_low, low, sum_, sum_low, dot, dot_low
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        top = maximum[lane]
+        sum_ = total[lane]
+        sum_low = total_low[lane]
+        dot = loss[lane]
+        dot_low = loss_low[lane]
+        for j in range(n_tiles):
+            t = targets[j * LANES + lane]
+            sum_ = two_sum(sum_, t, &low)
+            sum_low = sum_low + low
+            d = two_sum(top, -logits[j * LANES + lane], &d_low)
+            # what has no target costs nothing; an infinite distance has no low part
+            d_low = d_low if d < <floating>INFINITY else <floating>0.0
+            d = <floating>0.0 if t == <floating>0.0 else d
+            product = two_product(t, d, &product_low)
+            dot = two_sum(dot, product, &low)
+            dot_low = dot_low + (low + (product_low + t * d_low))
+        total[lane] = sum_
+        total_low[lane] = sum_low
+        loss[lane] = dot
+        loss_low[lane] = dot_low
+
+
+cdef inline void gradient_block(
+    floating* block, const floating* targets, Py_ssize_t n_tiles, floating scale, floating scale_low,
+    const floating* total, const floating* factor, const floating* factor_low,
+    const floating* largest, const floating* top, const floating* rest,
+) noexcept nogil:
+    """`gradient_entry` of each exponential of the block."""
+    cdef Py_ssize_t lane, j
+    cdef floating sum_, f, f_low, e_top, scaled_top, beyond, target, low
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        sum_ = total[lane]
+        f = factor[lane]
+        f_low = factor_low[lane]
+        e_top = largest[lane]
+        scaled_top = top[lane]
+        beyond = rest[lane]
+        for j in range(n_tiles):
+            # as the sum of the targets is scaled: a target that is all of it must stay equal to it
+            target = pair_times_pair(targets[j * LANES + lane], <floating>0.0, scale, scale_low, &low)
+            block[j * LANES + lane] = gradient_entry(
+                block[j * LANES + lane], target, sum_, f, f_low, e_top, scaled_top, beyond,
+            )
+
+
+cdef inline floating loss_with_targets(
+    floating distance, floating distance_low, floating total, floating total_low,
+    floating others, floating others_low, floating ties, floating largest, floating largest_low,
+) noexcept nogil:
+    """sum of target · (maximum - logit), plus the sum of the targets times the log of the row's sum."""
+    cdef floating log_of_sum, low, product, product_low, result
+    # of the sum alone: the distances have the maximum in them
+    log_of_sum = logsumexp_of(<floating>0.0, others, others_low, ties, largest, largest_low, &low)
+    product = two_product(total, log_of_sum, &product_low)
+    product_low = product_low + (total * low + total_low * log_of_sum)
+    result = two_sum(distance, product, &low)
+    return sum_of_pair(result, low + (product_low + distance_low))
+
+
+cdef inline void few_with_targets(
+    const floating* logits, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_classes, const int64_t* labels,
+    const floating* probs, const floating* class_weight, const floating* sample_weight, floating smoothing,
+    floating scale, floating scale_low, floating* losses, floating* grad,
+) noexcept nogil:
+    """The first LANES of n_rows rows of few classes with a target on every class: probabilities or smoothed labels."""
+    cdef floating block[BLOCK]
+    cdef floating targets[BLOCK]
+    cdef floating maximum[LANES]
+    cdef floating shift[LANES]
+    cdef floating anchor[LANES]
+    cdef floating others[LANES]
+    cdef floating others_low[LANES]
+    cdef floating ties[LANES]
+    cdef floating largest[LANES]
+    cdef floating largest_low[LANES]
+    cdef floating weight[LANES]
+    cdef floating total[LANES]
+    cdef floating total_low[LANES]
+    cdef floating distance[LANES]
+    cdef floating distance_low[LANES]
+    cdef floating factor[LANES]
+    cdef floating factor_low[LANES]
+    cdef floating top[LANES]
+    cdef floating rest[LANES]
+    cdef floating low
+    cdef Py_ssize_t lane, j
+    cdef Py_ssize_t n_lanes = min(LANES, n_rows)
+    fill_lanes(-<floating>INFINITY, maximum)
+    fill_lanes(<floating>0.0, others)
+    fill_lanes(<floating>0.0, others_low)
+    fill_lanes(<floating>0.0, ties)
+    fill_lanes(<floating>1.0, weight)
+    fill_lanes(<floating>0.0, total)
+    fill_lanes(<floating>0.0, total_low)
+    fill_lanes(<floating>0.0, distance)
+    fill_lanes(<floating>0.0, distance_low)
+    load_rows(logits + first * n_classes, n_classes, 1, n_rows, n_classes, block)
+    if sample_weight != NULL:
+        memcpy(weight, sample_weight + first, n_lanes * sizeof(floating))
+    if probs != NULL:
+        load_rows(probs + first * n_classes, n_classes, 1, n_rows, n_classes, targets)
+    else:
+        memset(targets, 0, n_classes * LANES * sizeof(floating))
+        for lane in range(n_lanes):
+            if labels[first + lane] >= 0:
+                targets[labels[first + lane] * LANES + lane] = <floating>1.0
+            else:
+                # an ignored row counts for nothing, whatever its logits are
+                weight[lane] = <floating>0.0
+                for j in range(n_classes):
+                    block[j * LANES + lane] = <floating>0.0
+    for j in range(n_classes):
+        weigh_tile(
+            targets + j * LANES, smoothing, smoothing / <floating>n_classes,
+            <floating>1.0 if class_weight == NULL else class_weight[j], weight,
+        )
+    maximum_block(block, n_classes, maximum)
+    settle_rows(block, n_classes, maximum, True)
+    distance_block(block, targets, n_classes, maximum, total, total_low, distance, distance_low)
+    anchor_lanes(maximum, shift, anchor)
+    shift_block(block, n_classes, shift)
+    exp_block_apart(block, n_classes, anchor, others, others_low, ties)
+    for lane in range(LANES):
+        largest[lane] = exp_of_maximum(anchor[lane], &largest_low[lane])
+    if losses != NULL:
+        for lane in range(LANES):
+            losses[lane] = loss_with_targets(
+                distance[lane], distance_low[lane], total[lane], total_low[lane],
+                others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane],
+            )
+    if grad != NULL:
+        for lane in range(LANES):
+            total[lane] = pair_times_pair(total[lane], total_low[lane], scale, scale_low, &low)
+            factor[lane] = gradient_factor(
+                others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane], total[lane], low,
+                &factor_low[lane], &top[lane], &rest[lane],
+            )
+        gradient_block(block, targets, n_classes, scale, scale_low, total, factor, factor_low, largest, top, rest)
+        store_rows(block, grad + first * n_classes, n_classes, 1, n_rows, n_classes, grad != logits)
+
+
+cdef inline void load_targets(
+    Py_ssize_t i, Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_classes, const int64_t* labels, const floating* probs,
+    const floating* class_weight, const floating* sample_weight, floating smoothing, floating* targets,
+) noexcept nogil:
+    """The weighted and smoothed targets of the n classes from `first` on in row i, padded with zeros."""
+    cdef Py_ssize_t j
+    cdef floating weight = <floating>1.0 if sample_weight == NULL else sample_weight[i]
+    cdef floating spread = smoothing / <floating>n_classes
+    if probs != NULL:
+        load_run(probs + i * n_classes + first, 1, n, <floating>0.0, targets)
+    else:
+        memset(targets, 0, BLOCK * sizeof(floating))
+        if first <= labels[i] < first + n:
+            targets[labels[i] - first] = <floating>1.0
+    for j in range(n):
+        targets[j] = ((<floating>1.0 - smoothing) * targets[j] + spread) \
+            * (<floating>1.0 if class_weight == NULL else class_weight[first + j]) * weight
+
+
+cdef inline floating many_with_targets(
     const floating* logits, Py_ssize_t i, Py_ssize_t n_classes, const int64_t* labels, const floating* probs,
     const floating* class_weight, const floating* sample_weight, floating smoothing,
     floating scale, floating scale_low, floating* grad,
 ) noexcept nogil:
-    """Row i with a target on every class: probabilities or smoothed labels; returns its loss."""
+    """Row i of many classes with a target on every class; returns its loss."""
     cdef floating block[BLOCK]
+    cdef floating targets[BLOCK]
+    cdef floating lanes[LANES]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
+    cdef floating total[LANES]
+    cdef floating total_low[LANES]
+    cdef floating distance[LANES]
+    cdef floating distance_low[LANES]
+    cdef floating factor[LANES]
+    cdef floating factor_low[LANES]
+    cdef floating tops[LANES]
+    cdef floating scaled_tops[LANES]
+    cdef floating rests[LANES]
     cdef const floating* row = logits + i * n_classes
     cdef floating* exps = NULL if grad == NULL else grad + i * n_classes
-    cdef floating maximum, anchor, logit, target, total, total_low, distance, product, product_low, low, loss, loss_low
-    cdef floating largest, largest_low, log_of_sum, scaled, scaled_low, factor, factor_low, top, rest, entry
+    cdef floating maximum, anchor, largest, largest_low, loss, scaled, f, f_low, top, rest, low
     cdef bint defined
-    cdef Py_ssize_t j
+    cdef Py_ssize_t j, n, n_tiles
     if labels != NULL and labels[i] < 0:
         if grad != NULL:
-            for j in range(n_classes):
-                exps[j] = <floating>0.0
+            memset(exps, 0, n_classes * sizeof(floating))
         return <floating>0.0
     maximum = maximum_row(row, 1, n_classes)
     defined = row_is_defined(row, 1, n_classes, maximum)
     anchor = <floating>0.0 if infinite(maximum) else maximum
-    total = total_low = loss = loss_low = <floating>0.0
-    for j in range(n_classes):
-        target = target_entry(i, j, n_classes, labels, probs, class_weight, sample_weight, smoothing)
-        add_pair(target, &total, &total_low)
-        logit = row[j]
+    fill_lanes(anchor, lanes)
+    fill_lanes(<floating>0.0, total)
+    fill_lanes(<floating>0.0, total_low)
+    fill_lanes(<floating>0.0, distance)
+    fill_lanes(<floating>0.0, distance_low)
+    for j from 0 <= j < n_classes by BLOCK:
+        n = min(BLOCK, n_classes - j)
+        n_tiles = load_run(row + j, 1, n, anchor, block)
         if infinite(maximum):
-            settle(&logit, 1, 1, maximum, defined)
-        if target != <floating>0.0:
-            distance = two_sum(anchor, -logit, &low)
-            if infinite(distance):
-                add_pair(target * distance, &loss, &loss_low)
-            else:
-                product = two_product(target, distance, &product_low)
-                add_pair(product, &loss, &loss_low)
-                loss_low += product_low + target * low
+            settle(block, 1, n, maximum, defined)
+        load_targets(i, j, n, n_classes, labels, probs, class_weight, sample_weight, smoothing, targets)
+        distance_block(block, targets, n_tiles, lanes, total, total_low, distance, distance_low)
+    sum_lanes(total, total_low)
+    sum_lanes(distance, distance_low)
     exp_row(row, 1, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
     largest = exp_of_maximum(anchor - shift_of(anchor), &largest_low)
-    # of the sum alone: the distances have the maximum in them
-    log_of_sum = logsumexp_of(<floating>0.0, others[0], others_low[0], ties[0], largest, largest_low, &low)
-    product = two_product(total, log_of_sum, &product_low)
-    add_pair(product, &loss, &loss_low)
-    loss = sum_of_pair(loss, loss_low + (product_low + (total * low + total_low * log_of_sum)))
+    loss = loss_with_targets(
+        distance[0], distance_low[0], total[0], total_low[0], others[0], others_low[0], ties[0], largest, largest_low,
+    )
     if grad != NULL:
-        scaled = pair_times_pair(total, total_low, scale, scale_low, &scaled_low)
-        factor = gradient_factor(
-            others[0], others_low[0], ties[0], largest, largest_low, scaled, scaled_low, &factor_low, &top, &rest,
+        scaled = pair_times_pair(total[0], total_low[0], scale, scale_low, &low)
+        f = gradient_factor(
+            others[0], others_low[0], ties[0], largest, largest_low, scaled, low, &f_low, &top, &rest,
         )
-        for j in range(n_classes):
-            target = target_entry(i, j, n_classes, labels, probs, class_weight, sample_weight, smoothing)
-            entry = block[j] if n_classes <= BLOCK else exps[j]
-            exps[j] = gradient_entry(entry, target * scale, scaled, factor, factor_low, largest, top, rest)
+        fill_lanes(scaled, total)
+        fill_lanes(f, factor)
+        fill_lanes(f_low, factor_low)
+        fill_lanes(largest, tops)
+        fill_lanes(top, scaled_tops)
+        fill_lanes(rest, rests)
+        for j from 0 <= j < n_classes by BLOCK:
+            n = min(BLOCK, n_classes - j)
+            n_tiles = (n + LANES - 1) // LANES
+            if n_classes > BLOCK:
+                load_run(exps + j, 1, n, <floating>0.0, block)
+            load_targets(i, j, n, n_classes, labels, probs, class_weight, sample_weight, smoothing, targets)
+            gradient_block(
+                block, targets, n_tiles, scale, scale_low, total, factor, factor_low, tops, scaled_tops, rests)
+            store_run(block, exps + j, 1, n)
     return loss
 
 
@@ -371,6 +552,7 @@ cdef void cross_entropy_rows(
     cdef floating lanes[LANES]
     cdef floating sums[LANES]
     cdef floating sums_low[LANES]
+    cdef bint with_targets = probs != NULL or smoothing != <floating>0.0
     cdef floating* wanted = NULL if losses == NULL and total == NULL else lanes
     cdef floating low
     cdef Py_ssize_t i, n, lane
@@ -379,18 +561,21 @@ cdef void cross_entropy_rows(
     fill_lanes(<floating>0.0, sums_low)
     i = 0
     while i < n_rows:
-        if probs != NULL or smoothing != <floating>0.0:
-            n = 1
-            lanes[0] = row_with_targets(
-                logits, i, n_classes, labels, probs, class_weight, sample_weight, smoothing, scale, scale_low, grad,
+        n = min(LANES, n_rows - i) if n_classes <= TILES else 1
+        if n_classes <= TILES and with_targets:
+            few_with_targets(
+                logits, i, n_rows - i, n_classes, labels, probs, class_weight, sample_weight, smoothing,
+                scale, scale_low, wanted, grad,
             )
         elif n_classes <= TILES:
-            n = min(LANES, n_rows - i)
             few_with_labels(
                 logits, i, n_rows - i, n_classes, labels, class_weight, sample_weight, scale, scale_low, wanted, grad,
             )
+        elif with_targets:
+            lanes[0] = many_with_targets(
+                logits, i, n_classes, labels, probs, class_weight, sample_weight, smoothing, scale, scale_low, grad,
+            )
         else:
-            n = 1
             lanes[0] = many_with_label(
                 logits, i, n_classes, labels, class_weight, sample_weight, scale, scale_low, grad,
             )
@@ -452,7 +637,7 @@ cdef inline floating element_value(
     cdef floating weight, tail, linear, residual, low, slope, slope_low, square_low
     if kind == SIGMOID_CROSS_ENTROPY:
         # z (1 - y) + weight · log(1 + exp(-z)), arranged so that every term is positive
-        weight = <floating>1.0 + (positive_weight - <floating>1.0) * y
+        weight = (<floating>1.0 - y) + positive_weight * y
         tail = weighted(weight, log1p_exp_of_negative(z))
         linear = weighted(positive_weight * y, -z) if z < <floating>0.0 else weighted(<floating>1.0 - y, z)
         return linear + tail
@@ -468,7 +653,7 @@ cdef inline floating element_slope(
     if kind == SIGMOID_CROSS_ENTROPY:
         sigmoid_parts(z, &small)
         slope_low[0] = <floating>0.0
-        weight = <floating>1.0 + (positive_weight - <floating>1.0) * y
+        weight = (<floating>1.0 - y) + positive_weight * y
         return weight * small - positive_weight * y if z < <floating>0.0 else (<floating>1.0 - y) - weight * small
     residual = residual_of(kind, z, y, &low, &slope, slope_low)
     return product_of_pairs(residual + residual, low + low, slope, slope_low[0], slope_low)
@@ -599,6 +784,8 @@ cdef void divergence_rows(
 # --- from arrays to kernels --------------------------------------------------------------------------------------
 
 cdef inline int as_reduction(object reduction) except -1:
+    if not isinstance(reduction, str):
+        check_reduction(reduction)
     if reduction == "mean":
         return MEAN
     if reduction == "sum":
@@ -675,22 +862,24 @@ cdef object softmax_cross_entropy_parts(
     cdef cnp.ndarray probs = None
     cdef cnp.ndarray weights = None
     cdef cnp.ndarray row_weights = None
+    cdef const int64_t* labels_data = NULL
     cdef Reduction kind = <Reduction> as_reduction(reduction)
-    cdef Py_ssize_t n_rows
     cdef double divisor
     if (
         out is None and class_weight is None and sample_weight is None and ignore_index is None
-        and PyFloat_CheckExact(label_smoothing) and label_smoothing == 0.0
-        and is_plain_matrix(logits) and are_plain_labels(logits, targets)
+        and PyFloat_CheckExact(label_smoothing) and label_smoothing == 0.0 and is_plain_matrix(logits)
     ):
         x = logits
-        n_rows = cnp.PyArray_DIM(x, 0)
-        result = empty_like(x) if with_grad else None
-        loss = run_cross_entropy(
-            x, <const int64_t*> cnp.PyArray_DATA(<cnp.ndarray> targets), None, None, None,
-            0.0, <double> n_rows, kind, with_loss, result,
-        )
-        return loss, result
+        if is_plain(targets) and same_shape_and_type(x, targets):
+            probs = targets
+        elif are_plain_labels(x, targets):
+            labels_data = <const int64_t*> cnp.PyArray_DATA(<cnp.ndarray> targets)
+        if probs is not None or labels_data != NULL:
+            result = empty_like(x) if with_grad else None
+            loss = run_cross_entropy(
+                x, labels_data, probs, None, None, 0.0, <double> cnp.PyArray_DIM(x, 0), kind, with_loss, result,
+            )
+            return loss, result
     # the general path
     x, dtype = as_floating(logits, "logits")
     as_axis(-1, x, "logits")
@@ -749,9 +938,10 @@ cdef bint are_plain_labels(cnp.ndarray x, object targets) noexcept:
 cdef object total_weight(object labels, object class_weight, object sample_weight, tuple row_shape):
     """What the mean divides by: the weight of all rows that are not ignored (a label's row weighs as its class)."""
     weight = np.ones(row_shape) if sample_weight is None else sample_weight.astype(np.float64)
-    if labels is not None:
-        weight = np.where(labels < 0, 0.0, weight if class_weight is None else weight * class_weight[labels])
-    return weight.sum()
+    with FloatingPointState(), np.errstate(all="ignore"):
+        if labels is not None:
+            weight = np.where(labels < 0, 0.0, weight if class_weight is None else weight * class_weight[labels])
+        return weight.sum()
 
 
 cdef object element_loss_parts(
@@ -867,7 +1057,10 @@ cdef object divergence(Divergence kind, object p, object q, object axis, object 
                         <double*> cnp.PyArray_DATA(result) + slab * p_layout.n_rows, 1,
                         p_layout.n_rows, p_layout.n_classes, eps,
                     )
-    return delivered((<object> result) if unit == 1.0 else (<object> result) / unit, None, dtype)
+    if unit != 1.0:
+        with FloatingPointState(), np.errstate(all="ignore"):
+            result /= unit
+    return delivered(result, None, dtype)
 
 
 cdef object log_of_base(object base):
@@ -921,7 +1114,8 @@ def softmax_cross_entropy(
     It means what ``torch.nn.functional.cross_entropy`` means, but comes from the logits without an epsilon: it is exact
     where the softmax saturates. A target of 0 costs 0, on a logit of -inf too. The mean over nothing is NaN.
 
-    Each row's loss is within 2 ULP (largest seen: 1.4).
+    Each row's loss is within 2 ULP for labels without weights (largest seen: 1.5); weights and smoothing add the
+    rounding of their products (largest seen: 2.4).
 
     Examples
     --------

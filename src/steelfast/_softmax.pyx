@@ -284,14 +284,68 @@ cdef inline void dot_block(
 
 
 cdef inline void vjp_block(
-    floating* p, const floating* g, Py_ssize_t n_tiles, floating dot, floating dot_low,
+    floating* p, const floating* g, Py_ssize_t n_tiles, const floating* dot, const floating* dot_low,
 ) noexcept nogil:
     """p · (g - dot) into p."""
-    cdef Py_ssize_t k
-    cdef floating centred, low
-    for k in range(n_tiles * LANES):
-        centred = two_sum(g[k], -dot, &low)
-        p[k] = p[k] * (centred + (low - dot_low))
+    cdef Py_ssize_t lane, j
+    cdef floating centre, centre_low, centred, low
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        centre = -dot[lane]
+        centre_low = dot_low[lane]
+        for j in range(n_tiles):
+            centred = two_sum(g[j * LANES + lane], centre, &low)
+            p[j * LANES + lane] = p[j * LANES + lane] * (centred + (low - centre_low))
+
+
+cdef inline void vjp_few(
+    const floating* probs, Py_ssize_t row_stride, Py_ssize_t class_stride,
+    const floating* grad, Py_ssize_t grad_row_stride, Py_ssize_t grad_class_stride,
+    floating* result, Py_ssize_t result_row_stride, Py_ssize_t result_class_stride,
+    Py_ssize_t n_rows, Py_ssize_t n_classes,
+) noexcept nogil:
+    """The first LANES of n_rows rows of up to TILES classes."""
+    cdef floating p[BLOCK]
+    cdef floating g[BLOCK]
+    cdef floating dot[LANES]
+    cdef floating dot_low[LANES]
+    fill_lanes(<floating>0.0, dot)
+    fill_lanes(<floating>0.0, dot_low)
+    load_rows(probs, row_stride, class_stride, n_rows, n_classes, p)
+    load_rows(grad, grad_row_stride, grad_class_stride, n_rows, n_classes, g)
+    dot_block(p, g, n_classes, dot, dot_low)
+    vjp_block(p, g, n_classes, dot, dot_low)
+    store_rows(
+        p, result, result_row_stride, result_class_stride, n_rows, n_classes, result != probs and result != grad)
+
+
+cdef inline void vjp_many(
+    const floating* probs, Py_ssize_t class_stride, const floating* grad, Py_ssize_t grad_class_stride,
+    floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes,
+) noexcept nogil:
+    """One row of more than TILES classes."""
+    cdef floating p[BLOCK]
+    cdef floating g[BLOCK]
+    cdef floating dot[LANES]
+    cdef floating dot_low[LANES]
+    cdef Py_ssize_t j, n, n_tiles
+    fill_lanes(<floating>0.0, dot)
+    fill_lanes(<floating>0.0, dot_low)
+    for j from 0 <= j < n_classes by BLOCK:
+        n = min(BLOCK, n_classes - j)
+        n_tiles = load_run(probs + j * class_stride, class_stride, n, <floating>0.0, p)
+        load_run(grad + j * grad_class_stride, grad_class_stride, n, <floating>0.0, g)
+        dot_block(p, g, n_tiles, dot, dot_low)
+    sum_lanes(dot, dot_low)
+    fill_lanes(dot[0], dot)
+    fill_lanes(dot_low[0], dot_low)
+    for j from 0 <= j < n_classes by BLOCK:
+        n = min(BLOCK, n_classes - j)
+        n_tiles = load_run(probs + j * class_stride, class_stride, n, <floating>0.0, p)
+        load_run(grad + j * grad_class_stride, grad_class_stride, n, <floating>0.0, g)
+        vjp_block(p, g, n_tiles, dot, dot_low)
+        store_run(p, result + j * result_class_stride, result_class_stride, n)
 
 
 cdef void vjp_rows(
@@ -301,51 +355,78 @@ cdef void vjp_rows(
     Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
     """p · (g - sum of g · p), the sum as if in twice the precision."""
-    cdef floating p[BLOCK]
-    cdef floating g[BLOCK]
-    cdef floating dot[LANES]
-    cdef floating dot_low[LANES]
-    cdef Py_ssize_t i, j, n, n_tiles
+    cdef Py_ssize_t i
+    cdef Py_ssize_t step = LANES if n_classes <= TILES else 1
     cdef environment saved = enter_environment()
-    for i in range(n_rows):
-        fill_lanes(<floating>0.0, dot)
-        fill_lanes(<floating>0.0, dot_low)
-        for j from 0 <= j < n_classes by BLOCK:
-            n = min(BLOCK, n_classes - j)
-            n_tiles = load_run(probs + i * row_stride + j * class_stride, class_stride, n, <floating>0.0, p)
-            load_run(grad + i * grad_row_stride + j * grad_class_stride, grad_class_stride, n, <floating>0.0, g)
-            dot_block(p, g, n_tiles, dot, dot_low)
-        sum_lanes(dot, dot_low)
-        for j from 0 <= j < n_classes by BLOCK:
-            n = min(BLOCK, n_classes - j)
-            n_tiles = load_run(probs + i * row_stride + j * class_stride, class_stride, n, <floating>0.0, p)
-            load_run(grad + i * grad_row_stride + j * grad_class_stride, grad_class_stride, n, <floating>0.0, g)
-            vjp_block(p, g, n_tiles, dot[0], dot_low[0])
-            store_run(p, result + i * result_row_stride + j * result_class_stride, result_class_stride, n)
+    for i from 0 <= i < n_rows by step:
+        if n_classes <= TILES:
+            vjp_few(
+                probs + i * row_stride, row_stride, class_stride,
+                grad + i * grad_row_stride, grad_row_stride, grad_class_stride,
+                result + i * result_row_stride, result_row_stride, result_class_stride, n_rows - i, n_classes,
+            )
+        else:
+            vjp_many(
+                probs + i * row_stride, class_stride, grad + i * grad_row_stride, grad_class_stride,
+                result + i * result_row_stride, result_class_stride, n_classes,
+            )
     leave_environment(saved)
+
+
+cdef inline void small_jacobians(
+    const floating* probs, floating* result, Py_ssize_t n_rows, Py_ssize_t n_classes, Py_ssize_t width,
+) noexcept nogil:
+    """All but the last rows, of up to `width` classes: reads and writes lines in all their width.
+
+    What is too much in a line is what the next one replaces; there must be as much after the last row.
+    """
+    cdef floating line[LANES]
+    cdef floating* target = result
+    cdef floating q
+    cdef Py_ssize_t i, j, lane
+    for i in range(n_rows):
+        memcpy(line, probs + i * n_classes, width * sizeof(floating))
+        for j in range(n_classes):
+            q = probs[i * n_classes + j]
+            for lane in range(width):
+                target[lane] = <floating>0.0 - q * line[lane]
+            target[j] = q * (<floating>1.0 - q)
+            target += n_classes
+
+
+cdef inline void plain_jacobians(
+    const floating* probs, floating* result, Py_ssize_t n_rows, Py_ssize_t n_classes,
+) noexcept nogil:
+    """Of any number of classes."""
+    cdef floating* target = result
+    cdef const floating* p
+    cdef floating q
+    cdef Py_ssize_t i, j, k
+    for i in range(n_rows):
+        p = probs + i * n_classes
+        for j in range(n_classes):
+            q = p[j]
+            for k in range(n_classes):
+                target[k] = <floating>0.0 - q * p[k]
+            target[j] = q * (<floating>1.0 - q)
+            target += n_classes
 
 
 cdef void jacobian_rows(
     const floating* probs, floating* result, Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
     """probs (n_rows, n_classes), result (n_rows, n_classes, n_classes), both C-contiguous."""
-    cdef floating tile[LANES]
-    cdef floating* line = result
-    cdef floating* end = result + n_rows * n_classes * n_classes
-    cdef const floating* p
-    cdef Py_ssize_t i, j, k, lane
     cdef environment saved = enter_environment()
-    for i in range(n_rows):
-        p = probs + i * n_classes
-        for j in range(n_classes):
-            for k from 0 <= k < n_classes by LANES:
-                load_run(p + k, 1, min(LANES, n_classes - k), <floating>0.0, tile)
-                for lane in range(LANES):
-                    tile[lane] = <floating>0.0 - p[j] * tile[lane]
-                # a whole tile where there is room: what it writes too far is written again, rightly, by the next
-                store_run(tile, line + k, 1, min(LANES, end - (line + k)))
-            line[j] = p[j] * (<floating>1.0 - p[j])
-            line += n_classes
+    # the last rows have not the room that whole lines need
+    cdef Py_ssize_t n_wide = max(0, n_rows - LANES) if n_classes <= LANES else 0
+    if n_classes <= 4:
+        small_jacobians(probs, result, n_wide, n_classes, 4)
+    elif n_classes <= 8:
+        small_jacobians(probs, result, n_wide, n_classes, 8)
+    elif n_classes <= LANES:
+        small_jacobians(probs, result, n_wide, n_classes, LANES)
+    plain_jacobians(
+        probs + n_wide * n_classes, result + n_wide * n_classes * n_classes, n_rows - n_wide, n_classes)
     leave_environment(saved)
 
 
@@ -491,9 +572,9 @@ def softmax(logits, axis=-1, *, out=None):
     NaN makes its row NaN. One +inf has probability 1; a row with +inf twice, or of nothing but -inf, is NaN. A -inf
     beside finite logits has probability 0.
 
-    Within 2 ULP wherever the result is a normal number (largest seen: 1.9), for logits of any size: see
-    ``tests/test_accuracy.py``. A row's result has the same bits wherever the row stands. The memory is read twice and
-    written once, three times for more than 128 classes.
+    Within 2 ULP for logits of any size (largest seen: 1.9; among results next to the smallest normal number 2.2): see
+    ``tests/test_accuracy.py``. A row's result has the same bits wherever the row stands. The memory is read and written
+    once for up to 128 classes, read twice for up to 2048; longer rows are written, read and written once more.
 
     References
     ----------
@@ -624,7 +705,7 @@ def softmax_jacobian(probs, *, out=None):
     probs : array-like, real, of shape (…, C)
         Probabilities, as `softmax` gives them.
     out : ndarray, optional, of the result's shape and dtype, writeable
-        Where to write the result; it may be the input itself.
+        Where to write the result.
 
     Returns
     -------

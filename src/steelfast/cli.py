@@ -195,7 +195,7 @@ def make_parser() -> argparse.ArgumentParser:
         "predict",
         _commands.predict,
         "name the fault of each plate, with probabilities, as CSV",
-        "steelfast predict steelfast-run/model.npz --data plates.csv -o faults.csv",
+        "steelfast predict steelfast-run/model.npz --data plates.csv -o predicted.csv",
         "head -3 plates.csv | steelfast predict steelfast-run/model.npz --data -",
     )
     predict.add_argument("model", metavar="MODEL", help="the model.npz of a training")

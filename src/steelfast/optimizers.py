@@ -65,6 +65,8 @@ class _Base:
             raise ValueError("parameter must be writeable, got a read-only array")
         if not (isinstance(gradient, np.ndarray) and gradient.flags.carray and _alike(gradient, parameter)):
             gradient = as_shaped(gradient, "gradient", parameter.shape, parameter.dtype)
+        if gradient is not parameter and np.may_share_memory(gradient, parameter):
+            gradient = gradient.copy()
         memory, steps = self._state_of(parameter)
         steps[0] += 1
         # a copy where the kernel cannot write in place
