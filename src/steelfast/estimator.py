@@ -107,7 +107,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_iter_ : int
         Epochs that were run.
     learning_rate_, l2_ : float
-        Those of the last fit, where None stood for them; not kept in files.
+        What None stands for, where the parameters are None.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Only if X had names of type str for all its columns.
@@ -486,7 +486,8 @@ def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
     if isinstance(parameters["class_weight"], list):
         parameters["class_weight"] = dict(parameters["class_weight"])
     classifier = cls(**parameters)
-    classifier._settings()
+    _, optimizer, _, _, l2 = classifier._settings()
+    classifier.learning_rate_, classifier.l2_ = optimizer.learning_rate, l2
 
     n_classes, n_features = arrays["coef_"].shape
     classifier.n_features_in_ = n_features
