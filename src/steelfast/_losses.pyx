@@ -419,11 +419,12 @@ cdef inline void few_with_targets(
                 weight[lane] = <floating>0.0
                 for j in range(n_classes):
                     block[j * LANES + lane] = <floating>0.0
-    for j in range(n_classes):
-        weigh_tile(
-            targets + j * LANES, smoothing, smoothing / <floating>n_classes,
-            <floating>1.0 if class_weight == NULL else class_weight[j], weight,
-        )
+    if labels != NULL or smoothing != <floating>0.0 or class_weight != NULL or sample_weight != NULL:
+        for j in range(n_classes):
+            weigh_tile(
+                targets + j * LANES, smoothing, smoothing / <floating>n_classes,
+                <floating>1.0 if class_weight == NULL else class_weight[j], weight,
+            )
     maximum_block(block, n_classes, maximum)
     settle_rows(block, n_classes, maximum, True)
     distance_block(block, targets, n_classes, maximum, total, total_low, distance, distance_low)

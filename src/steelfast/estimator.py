@@ -207,7 +207,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             head=head,
             optimizer=optimizer,
             n_epochs=n_epochs,
-            batch_size=batch_size,
+            batch_size=min(batch_size, len(rows)),
             rng=check_random_state(self.random_state),
             l2=l2,
             row_weights=weights,
