@@ -46,6 +46,7 @@ else:
         "-fno-math-errno",
         "-fno-trapping-math",
         "-ffp-contract=off",
+        "-g0",
         "-Wall",
         "-Wextra",
     ]

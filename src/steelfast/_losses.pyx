@@ -615,7 +615,7 @@ cdef inline floating residual_of(
     ElementLoss kind, floating z, floating y, floating* low, floating* slope, floating* slope_low,
 ) noexcept nogil:
     """What is squared, as a pair: z - y, or sigmoid(z) - y; and its slope in z, sigmoid(z) · (1 - sigmoid(z))."""
-    cdef floating large, large_low, small, small_low, start, start_low, result
+    cdef floating large, large_low, small, small_low, start, start_low, negative, sign, result
     if kind == MSE:
         slope[0] = <floating>1.0
         slope_low[0] = <floating>0.0
@@ -623,12 +623,14 @@ cdef inline floating residual_of(
     else:
         large = sigmoid_pairs(z, &large_low, &small, &small_low)
         slope[0] = pair_times_pair(large, large_low, small, small_low, slope_low)
-        # sigmoid(z) - y = (1 - y) - sigmoid(-z): from the small one of the two
+        # sigmoid(z) - y = (1 - y) - sigmoid(-z): from the small one of the two, with one choice and exact products,
+        # for gcc makes branches of more
+        negative = <floating>1.0 if z < <floating>0.0 else <floating>0.0
+        sign = (negative + negative) - <floating>1.0
         start = two_sum(<floating>1.0, -y, &start_low)
-        start_low = small_low if z < <floating>0.0 else start_low - small_low
-        start = small if z < <floating>0.0 else start
-        result = two_sum(start, -y if z < <floating>0.0 else -small, low)
-        low[0] = low[0] + start_low
+        start = negative * y + (<floating>1.0 - negative) * start
+        result = sign * two_sum(small, -start, low)
+        low[0] = sign * (low[0] + (small_low - (<floating>1.0 - negative) * start_low))
     return result
 
 
@@ -660,6 +662,24 @@ cdef inline floating element_slope(
     return product_of_pairs(residual + residual, low + low, slope, slope_low[0], slope_low)
 
 
+cdef inline void sum_block(
+    const floating* values, Py_ssize_t n_tiles, floating* sums, floating* sums_low,
+) noexcept nogil:
+    """The values are added to the sums of their lanes."""
+    cdef Py_ssize_t lane, j
+    cdef floating total, total_low, low
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        total = sums[lane]
+        total_low = sums_low[lane]
+        for j in range(n_tiles):
+            total = two_sum(total, values[j * LANES + lane], &low)
+            total_low = total_low + low
+        sums[lane] = total
+        sums_low[lane] = total_low
+
+
 cdef inline void element_blocks(
     ElementLoss kind, const floating* predictions, const floating* targets, const floating* positive_weight,
     Py_ssize_t n, floating scale, floating scale_low, floating* losses, floating* total, floating* grad,
@@ -671,7 +691,7 @@ cdef inline void element_blocks(
     cdef floating sums[LANES]
     cdef floating sums_low[LANES]
     cdef floating low, slope
-    cdef Py_ssize_t i, k, m, n_tiles, lane
+    cdef Py_ssize_t i, k, m, n_tiles
     fill_lanes(<floating>0.0, sums)
     fill_lanes(<floating>0.0, sums_low)
     for k in range(BLOCK):
@@ -682,22 +702,22 @@ cdef inline void element_blocks(
         load_run(targets + i, 1, m, <floating>0.0, y)
         if positive_weight != NULL:
             load_run(positive_weight + i, 1, m, <floating>1.0, weight)
-        if losses != NULL or total != NULL:
+        if grad == NULL:
             for k in range(n_tiles * LANES):
                 values[k] = element_value(kind, z[k], y[k], weight[k])
-            if losses != NULL:
-                store_run(values, losses + i, 1, m)
-            for k in range(m, n_tiles * LANES):
-                values[k] = <floating>0.0
-            for lane in range(LANES):
-                for k in range(n_tiles):
-                    sums[lane] = two_sum(sums[lane], values[k * LANES + lane], &low)
-                    sums_low[lane] += low
-        if grad != NULL:
+        else:
+            # in one loop, where the compiler makes what both need once
             for k in range(n_tiles * LANES):
+                values[k] = element_value(kind, z[k], y[k], weight[k])
                 slope = element_slope(kind, z[k], y[k], weight[k], &low)
                 z[k] = product_of_pairs(slope, low, scale, scale_low, &low)
             store_run(z, grad + i, 1, m)
+        if losses != NULL:
+            store_run(values, losses + i, 1, m)
+        if total != NULL:
+            for k in range(m, n_tiles * LANES):
+                values[k] = <floating>0.0
+            sum_block(values, n_tiles, sums, sums_low)
     if total != NULL:
         sum_lanes(sums, sums_low)
         total[0] = sums[0]
