@@ -1185,7 +1185,7 @@ def softmax_cross_entropy_grad(
     Raises
     ------
     TypeError
-        If the logits are complex, objects or text, or labels or `ignore_index` are not integers.
+        If the logits are complex, objects or text, labels or `ignore_index` are not integers, or `out` is no array.
     ValueError
         If a label is outside 0 … C − 1 (the message has its row), shapes do not fit, there is no class, a weight is
         negative or not finite, `label_smoothing` is outside [0, 1], `reduction` is unknown, or `ignore_index` comes
@@ -1243,11 +1243,12 @@ def softmax_cross_entropy_value_and_grad(
     Raises
     ------
     TypeError
-        If the logits are complex, objects or text, or labels or `ignore_index` are not integers.
+        If the logits are complex, objects or text, labels or `ignore_index` are not integers, or `out` is no array.
     ValueError
         If a label is outside 0 … C − 1 (the message has its row), shapes do not fit, there is no class, a weight is
         negative or not finite, `label_smoothing` is outside [0, 1], `reduction` is unknown, or `ignore_index` comes
         with probabilities.
+        The same for an `out` of another shape or dtype, or read-only.
 
     Examples
     --------
