@@ -49,6 +49,7 @@ from steelfast._rows cimport (
     exp_of_maximum,
     exp_row,
     fill_lanes,
+    finite_maximum,
     infinite,
     load_rows,
     load_run,
@@ -271,7 +272,7 @@ cdef inline floating many_with_label(
     if infinite(maximum):
         settle(&label_logit, 1, 1, maximum, defined)
     exp_row(row, 1, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
-    maximum = <floating>0.0 if infinite(maximum) else maximum
+    maximum = finite_maximum(maximum)
     largest = exp_of_maximum(maximum - shift_of(maximum), &largest_low)
     log_of_sum = logsumexp_of(maximum, others[0], others_low[0], ties[0], largest, largest_low, &low)
     loss = <floating>0.0 - log_prob(label_logit, log_of_sum, low)
@@ -501,7 +502,7 @@ cdef inline floating many_with_targets(
         return <floating>0.0
     maximum = maximum_row(row, 1, n_classes)
     defined = row_is_defined(row, 1, n_classes, maximum)
-    anchor = <floating>0.0 if infinite(maximum) else maximum
+    anchor = finite_maximum(maximum)
     fill_lanes(anchor, lanes)
     fill_lanes(<floating>0.0, total)
     fill_lanes(<floating>0.0, total_low)

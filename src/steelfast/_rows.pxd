@@ -156,6 +156,11 @@ cdef inline bint infinite(floating x) noexcept nogil:
     return (x == <floating>INFINITY) | (x == -<floating>INFINITY)
 
 
+cdef inline floating finite_maximum(floating maximum) noexcept nogil:
+    """The maximum of the row that `settle` makes: 0 for an infinite one."""
+    return <floating>0.0 if infinite(maximum) else maximum
+
+
 cdef inline Py_ssize_t count_equal(
     const floating* row, Py_ssize_t stride, Py_ssize_t n, floating x,
 ) noexcept nogil:
@@ -436,7 +441,7 @@ cdef inline void exp_run(
     """
     cdef floating shift[LANES]
     cdef floating anchor[LANES]
-    cdef floating settled = <floating>0.0 if infinite(maximum) else maximum
+    cdef floating settled = finite_maximum(maximum)
     cdef Py_ssize_t n_tiles = load_run(run, stride, n, -<floating>INFINITY, exps)
     fill_lanes(shift_of(settled), shift)
     fill_lanes(settled - shift_of(settled), anchor)

@@ -44,6 +44,7 @@ from steelfast._rows cimport (
     exp_of_maximum,
     exp_row,
     fill_lanes,
+    finite_maximum,
     infinite,
     load_rows,
     load_run,
@@ -151,7 +152,7 @@ cdef inline void softmax_many(
         <floating*> NULL,
     )
     inverse = reciprocal(total[0], total_low[0], &inverse_low)
-    maximum = <floating>0.0 if infinite(maximum) else maximum
+    maximum = finite_maximum(maximum)
     largest = exp_of_maximum(maximum - shift_of(maximum), &low)
     largest_prob = pair_times_pair(largest, low, inverse, inverse_low, &low)
     scale_row(block, probs, probs_class_stride, n_classes, inverse, inverse_low, largest, largest_prob)
@@ -220,7 +221,7 @@ cdef inline void log_many(
     exp_row(
         logits, class_stride, n_classes, maximum, defined, block, <floating*> NULL, 0, others, others_low, ties,
     )
-    settled = <floating>0.0 if infinite(maximum) else maximum
+    settled = finite_maximum(maximum)
     largest = exp_of_maximum(settled - shift_of(settled), &largest_low)
     value = logsumexp_of(settled, others[0], others_low[0], ties[0], largest, largest_low, &value_low)
     if kind == LOGSUMEXP:
