@@ -148,25 +148,30 @@ cdef inline floating reciprocal(floating a, floating a_low, floating* low) noexc
 
 # --- exp -----------------------------------------------------------------------------------------------------
 
-cdef inline floating exponent_of_exp(floating x) noexcept nogil:
-    """The whole number k nearest to x / log 2: exp(x) is 2**k times a number near 1."""
+cdef inline floating exp_base(floating anchor) noexcept nogil:
+    """What `exp_parts` reduces by for exp(x) · 2**EXP_SCALE / 2**k, where k is the whole number nearest to
+    anchor / log 2: the scale, the bias of the format and -k, in the last bits of a large number."""
     if floating is float:
-        return multiply_add(x, <float>1.4426950408889634, <float>12582912.0) - <float>12582912.0
+        return <float>12582912.0 + (
+            <float>(127 + 64) - (multiply_add(anchor, <float>1.4426950408889634, <float>12582912.0) - <float>12582912.0)
+        )
     else:
-        return multiply_add(x, 1.4426950408889634, 6755399441055744.0) - 6755399441055744.0
+        return 6755399441055744.0 + (
+            <double>(1023 + 512) - (multiply_add(anchor, 1.4426950408889634, 6755399441055744.0) - 6755399441055744.0)
+        )
 
 
-cdef inline floating exp_parts(floating x, floating offset, floating* low, floating* power) noexcept nogil:
-    """exp(x) · 2**EXP_SCALE / 2**k = (result + low) · power, with k taken off by `offset`, from `exp_offset(k)`.
+cdef inline floating exp_parts(floating x, floating base, floating* power) noexcept nogil:
+    """exp(x) · 2**EXP_SCALE / 2**k = (1 + result) · power, for a base from `exp_base`; |result| is below 0.42.
 
     EXP_SCALE is 64 for float and 512 for double: it keeps the smallest terms of a sum normal, so that whoever
     multiplies by 2**-EXP_SCALE at the end rounds once, into the subnormal numbers too. For |x| up to exp_reach +
-    exp_far and results that are normal numbers; the error of result + low is below 0.4 units in the last place.
+    exp_far and results that are normal numbers; the error of 1 + result is below 0.3 units in the last place.
     """
-    cdef floating shifted, k, r, r_low, t, w, polynomial, result
+    cdef floating shifted, k, r, r_low, t, polynomial
     if floating is float:
-        shifted = multiply_add(x, <float>1.4426950408889634, <float>12582912.0)
-        k = shifted - <float>12582912.0
+        shifted = multiply_add(x, <float>1.4426950408889634, base)
+        k = shifted - base
         r = multiply_add(-k, <float>0.693115234375, x)                 # exact: k has 10 bits, the constant 14
         r_low = k * <float>-3.194618494530941723e-5
         t = r + r_low
@@ -174,45 +179,35 @@ cdef inline floating exp_parts(floating x, floating offset, floating* low, float
         polynomial = multiply_add(polynomial, t, <float>0.0083722888601249093533)
         polynomial = multiply_add(polynomial, t, <float>0.041665552233957961152)
         polynomial = multiply_add(polynomial, t, <float>0.16666488386292864507)
-        power[0] = power_f(shifted - offset)
+        polynomial = multiply_add(polynomial, t, <float>0.5)
+        power[0] = power_f(shifted)
     else:
-        shifted = multiply_add(x, 1.4426950408889634, 6755399441055744.0)
-        k = shifted - 6755399441055744.0
+        shifted = multiply_add(x, 1.4426950408889634, base)
+        k = shifted - base
         r = multiply_add(-k, 0.69314718055920820916, x)                # exact: k has 13 bits, the constant 40
         r_low = k * -7.371002565167798901834e-13
         t = r + r_low
-        polynomial = 2.1014410441885813865e-9
-        polynomial = multiply_add(polynomial, t, 2.5115341955201691362e-8)
-        polynomial = multiply_add(polynomial, t, 2.7556978205242495534e-7)
-        polynomial = multiply_add(polynomial, t, 2.7557225121043144244e-6)
-        polynomial = multiply_add(polynomial, t, 2.4801587630769607501e-5)
-        polynomial = multiply_add(polynomial, t, 1.9841269906384315093e-4)
-        polynomial = multiply_add(polynomial, t, 1.3888888888756647082e-3)
-        polynomial = multiply_add(polynomial, t, 8.3333333333129021652e-3)
-        polynomial = multiply_add(polynomial, t, 4.1666666666666842455e-2)
-        polynomial = multiply_add(polynomial, t, 1.6666666666666688978e-1)
-        power[0] = power_d(shifted - offset)
-    polynomial = multiply_add(polynomial, t, <floating>0.5)
-    w = r + multiply_add(t * t, polynomial, r_low)
-    result = <floating>1.0 + w
-    low[0] = w - (result - <floating>1.0)
-    return result
+        polynomial = 2.499999814480861177e-8
+        polynomial = multiply_add(polynomial, t, 2.7630305693506706633e-7)
+        polynomial = multiply_add(polynomial, t, 2.7557586859778011194e-6)
+        polynomial = multiply_add(polynomial, t, 2.480149295124902719e-5)
+        polynomial = multiply_add(polynomial, t, 1.9841269505723474816e-4)
+        polynomial = multiply_add(polynomial, t, 1.3888888943758363825e-3)
+        polynomial = multiply_add(polynomial, t, 8.3333333334949941666e-3)
+        polynomial = multiply_add(polynomial, t, 4.1666666666529734437e-2)
+        polynomial = multiply_add(polynomial, t, 1.6666666666666411493e-1)
+        polynomial = multiply_add(polynomial, t, 5.000000000000010668e-1)
+        power[0] = power_d(shifted)
+    return r + multiply_add(t * t, polynomial, r_low)
 
 
-cdef inline floating exp_offset(floating k) noexcept nogil:
-    """What `exp_parts` takes off an exponent so that its scale, the bias of the format and -k are in it."""
-    if floating is float:
-        return k - <float>(127 + 64)
-    else:
-        return k - <double>(1023 + 512)
-
-
-cdef inline floating exp_scaled(floating x, floating offset, floating* low) noexcept nogil:
-    """(result + low) · power of `exp_parts`, as a pair."""
+cdef inline floating exp_scaled(floating x, floating base, floating* low) noexcept nogil:
+    """(1 + result) · power of `exp_parts`, as a pair."""
     cdef floating power
-    cdef floating result = exp_parts(x, offset, low, &power)
-    low[0] = low[0] * power
-    return result * power
+    cdef floating w = exp_parts(x, base, &power)
+    cdef floating result = multiply_add(w, power, power)
+    low[0] = multiply_add(w, power, power - result)
+    return result
 
 
 # --- log -----------------------------------------------------------------------------------------------------
@@ -288,7 +283,7 @@ cdef inline floating exp_of_negative(floating x, floating* low) noexcept nogil:
     """exp(-|x|) · 2**EXP_SCALE as a pair."""
     cdef floating d = -x if x > <floating>0.0 else x
     d = -exp_reach(x) if -exp_reach(x) > d else d
-    return exp_scaled(d, exp_offset(<floating>0.0), low)
+    return exp_scaled(d, exp_base(<floating>0.0), low)
 
 
 cdef inline floating sigmoid_parts(floating x, floating* small) noexcept nogil:

@@ -44,10 +44,11 @@ from steelfast._rows cimport (
     BLOCK,
     LANES,
     TILES,
-    anchor_lanes,
+    anchor_of,
+    are_ordinary,
     exp_block_apart,
     exp_of_maximum,
-    exp_row,
+    exp_row_apart,
     fill_lanes,
     finite_maximum,
     infinite,
@@ -57,13 +58,13 @@ from steelfast._rows cimport (
     logsumexp_of,
     maximum_block,
     maximum_row,
+    prepared,
     row_is_defined,
     scale_block,
     scale_row,
     settle,
     settle_rows,
-    shift_block,
-    shift_of,
+    shift_rows,
     store_rows,
     store_run,
     sum_lanes,
@@ -126,18 +127,19 @@ cdef inline floating weighted(floating weight, floating value) noexcept nogil:
 # --- softmax cross-entropy -------------------------------------------------------------------------------------
 
 cdef inline floating gradient_entry(
-    floating e, floating target, floating total, floating factor, floating factor_low,
-    floating largest, floating top, floating rest,
+    floating e, floating target, floating total, floating factor, floating factor_low, floating top, floating rest,
 ) noexcept nogil:
-    """total · p - target, where total is the sum of the row's targets and factor · e = total · p.
+    """total · p - target, where total is the sum of the row's targets and factor · e = total · p; of the largest
+    probabilities, whose e is 0 here, `top` is total · p.
 
     Where the target has most of the row's weight and p is the largest probability this is the difference of two
     numbers that may be nearly equal: (total - target) - total · (1 - p) is the same, and `rest`, total · (1 - p),
     is known from the sum of the others.
     """
+    cdef bint largest = e == <floating>0.0
     cdef floating near = (total - target) - rest
-    cdef floating far = (top if e == largest else times_pair(e, factor, factor_low)) - target
-    return near if (e == largest) & (target + target > total) else far
+    cdef floating far = (top if largest else times_pair(e, factor, factor_low)) - target
+    return near if largest & (target + target > total) else far
 
 
 cdef inline floating gradient_factor(
@@ -176,13 +178,12 @@ cdef inline void few_with_labels(
     """The first LANES of n_rows rows of few classes, from row `first` on; losses has LANES entries or is NULL."""
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
-    cdef floating shift[LANES]
-    cdef floating anchor[LANES]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
     cdef floating largest[LANES]
     cdef floating largest_low[LANES]
+    cdef floating marks[LANES]
     cdef floating weight[LANES]
     cdef floating label_logit[LANES]
     cdef floating factor[LANES]
@@ -208,14 +209,14 @@ cdef inline void few_with_labels(
             for j in range(n_classes):
                 block[j * LANES + lane] = <floating>0.0
     maximum_block(block, n_classes, maximum)
-    settle_rows(block, n_classes, maximum, True)
+    if not are_ordinary(maximum):
+        settle_rows(block, n_classes, maximum, True)
+        shift_rows(block, n_classes, maximum)
     for lane in range(n_lanes):
         label_logit[lane] = block[max(labels[first + lane], 0) * LANES + lane]
-    anchor_lanes(maximum, shift, anchor)
-    shift_block(block, n_classes, shift)
-    exp_block_apart(block, n_classes, anchor, others, others_low, ties)
+    exp_block_apart(block, block, n_classes, maximum, others, others_low, ties)
     for lane in range(LANES):
-        largest[lane] = exp_of_maximum(anchor[lane], &largest_low[lane])
+        largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
     if losses != NULL:
         for lane in range(LANES):
             factor[lane] = logsumexp_of(
@@ -235,10 +236,10 @@ cdef inline void few_with_labels(
         for lane in range(n_lanes):
             k = max(labels[first + lane], 0) * LANES + lane
             label_grad[lane] = gradient_entry(
-                block[k], total[lane], total[lane], factor[lane], factor_low[lane], largest[lane], top[lane],
-                rest[lane],
+                block[k], total[lane], total[lane], factor[lane], factor_low[lane], top[lane], rest[lane],
             )
-        scale_block(block, block, n_classes, factor, factor_low, largest, top)
+        fill_lanes(<floating>0.0, marks)
+        scale_block(block, block, n_classes, factor, factor_low, marks, top)
         for lane in range(n_lanes):
             block[max(labels[first + lane], 0) * LANES + lane] = label_grad[lane]
         store_rows(block, grad + first * n_classes, n_classes, 1, n_rows, n_classes, grad != logits)
@@ -256,7 +257,7 @@ cdef inline floating many_with_label(
     cdef floating ties[LANES]
     cdef const floating* row = logits + i * n_classes
     cdef floating* exps = NULL if grad == NULL else grad + i * n_classes
-    cdef floating maximum, label_logit, weight, loss, log_of_sum, low
+    cdef floating maximum, anchor, label_logit, weight, loss, log_of_sum, low
     cdef floating largest, largest_low, total, factor, factor_low, top, rest, entry
     cdef bint defined
     cdef Py_ssize_t j
@@ -268,13 +269,11 @@ cdef inline floating many_with_label(
     weight = label_weight(i, labels, class_weight, sample_weight)
     maximum = maximum_row(row, 1, n_classes)
     defined = row_is_defined(row, 1, n_classes, maximum)
-    label_logit = row[labels[i]]
-    if infinite(maximum):
-        settle(&label_logit, 1, 1, maximum, defined)
-    exp_row(row, 1, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
-    maximum = finite_maximum(maximum)
-    largest = exp_of_maximum(maximum - shift_of(maximum), &largest_low)
-    log_of_sum = logsumexp_of(maximum, others[0], others_low[0], ties[0], largest, largest_low, &low)
+    label_logit = prepared(row[labels[i]], maximum, defined)
+    exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
+    anchor = anchor_of(maximum)
+    largest = exp_of_maximum(anchor, &largest_low)
+    log_of_sum = logsumexp_of(anchor, others[0], others_low[0], ties[0], largest, largest_low, &low)
     loss = <floating>0.0 - log_prob(label_logit, log_of_sum, low)
     if grad != NULL:
         total = pair_times_pair(weight, <floating>0.0, scale, scale_low, &low)
@@ -282,8 +281,8 @@ cdef inline floating many_with_label(
             others[0], others_low[0], ties[0], largest, largest_low, total, low, &factor_low, &top, &rest,
         )
         entry = block[labels[i]] if n_classes <= BLOCK else exps[labels[i]]
-        entry = gradient_entry(entry, total, total, factor, factor_low, largest, top, rest)
-        scale_row(block, exps, 1, n_classes, factor, factor_low, largest, top)
+        entry = gradient_entry(entry, total, total, factor, factor_low, top, rest)
+        scale_row(block, exps, 1, n_classes, factor, factor_low, <floating>0.0, top)
         exps[labels[i]] = entry
     return weighted(weight, loss)
 
@@ -332,25 +331,24 @@ cdef inline void distance_block(
 cdef inline void gradient_block(
     floating* block, const floating* targets, Py_ssize_t n_tiles, floating scale, floating scale_low,
     const floating* total, const floating* factor, const floating* factor_low,
-    const floating* largest, const floating* top, const floating* rest,
+    const floating* top, const floating* rest,
 ) noexcept nogil:
     """`gradient_entry` of each exponential of the block."""
     cdef Py_ssize_t lane, j
-    cdef floating sum_, f, f_low, e_top, scaled_top, beyond, target, low
+    cdef floating sum_, f, f_low, scaled_top, beyond, target, low
     if n_tiles < 1:
         return
     for lane in range(LANES):
         sum_ = total[lane]
         f = factor[lane]
         f_low = factor_low[lane]
-        e_top = largest[lane]
         scaled_top = top[lane]
         beyond = rest[lane]
         for j in range(n_tiles):
             # as the sum of the targets is scaled: a target that is all of it must stay equal to it
             target = pair_times_pair(targets[j * LANES + lane], <floating>0.0, scale, scale_low, &low)
             block[j * LANES + lane] = gradient_entry(
-                block[j * LANES + lane], target, sum_, f, f_low, e_top, scaled_top, beyond,
+                block[j * LANES + lane], target, sum_, f, f_low, scaled_top, beyond,
             )
 
 
@@ -377,8 +375,6 @@ cdef inline void few_with_targets(
     cdef floating block[BLOCK]
     cdef floating targets[BLOCK]
     cdef floating maximum[LANES]
-    cdef floating shift[LANES]
-    cdef floating anchor[LANES]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
@@ -394,6 +390,7 @@ cdef inline void few_with_targets(
     cdef floating top[LANES]
     cdef floating rest[LANES]
     cdef floating low
+    cdef bint ordinary
     cdef Py_ssize_t lane, j
     cdef Py_ssize_t n_lanes = min(LANES, n_rows)
     fill_lanes(-<floating>INFINITY, maximum)
@@ -427,13 +424,15 @@ cdef inline void few_with_targets(
                 <floating>1.0 if class_weight == NULL else class_weight[j], weight,
             )
     maximum_block(block, n_classes, maximum)
-    settle_rows(block, n_classes, maximum, True)
+    ordinary = are_ordinary(maximum)
+    if not ordinary:
+        settle_rows(block, n_classes, maximum, True)
     distance_block(block, targets, n_classes, maximum, total, total_low, distance, distance_low)
-    anchor_lanes(maximum, shift, anchor)
-    shift_block(block, n_classes, shift)
-    exp_block_apart(block, n_classes, anchor, others, others_low, ties)
+    if not ordinary:
+        shift_rows(block, n_classes, maximum)
+    exp_block_apart(block, block, n_classes, maximum, others, others_low, ties)
     for lane in range(LANES):
-        largest[lane] = exp_of_maximum(anchor[lane], &largest_low[lane])
+        largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
     if losses != NULL:
         for lane in range(LANES):
             losses[lane] = loss_with_targets(
@@ -447,7 +446,7 @@ cdef inline void few_with_targets(
                 others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane], total[lane], low,
                 &factor_low[lane], &top[lane], &rest[lane],
             )
-        gradient_block(block, targets, n_classes, scale, scale_low, total, factor, factor_low, largest, top, rest)
+        gradient_block(block, targets, n_classes, scale, scale_low, total, factor, factor_low, top, rest)
         store_rows(block, grad + first * n_classes, n_classes, 1, n_rows, n_classes, grad != logits)
 
 
@@ -488,7 +487,6 @@ cdef inline floating many_with_targets(
     cdef floating distance_low[LANES]
     cdef floating factor[LANES]
     cdef floating factor_low[LANES]
-    cdef floating tops[LANES]
     cdef floating scaled_tops[LANES]
     cdef floating rests[LANES]
     cdef const floating* row = logits + i * n_classes
@@ -517,8 +515,8 @@ cdef inline floating many_with_targets(
         distance_block(block, targets, n_tiles, lanes, total, total_low, distance, distance_low)
     sum_lanes(total, total_low)
     sum_lanes(distance, distance_low)
-    exp_row(row, 1, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
-    largest = exp_of_maximum(anchor - shift_of(anchor), &largest_low)
+    exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
+    largest = exp_of_maximum(anchor_of(maximum), &largest_low)
     loss = loss_with_targets(
         distance[0], distance_low[0], total[0], total_low[0], others[0], others_low[0], ties[0], largest, largest_low,
     )
@@ -530,7 +528,6 @@ cdef inline floating many_with_targets(
         fill_lanes(scaled, total)
         fill_lanes(f, factor)
         fill_lanes(f_low, factor_low)
-        fill_lanes(largest, tops)
         fill_lanes(top, scaled_tops)
         fill_lanes(rest, rests)
         for j from 0 <= j < n_classes by BLOCK:
@@ -540,7 +537,7 @@ cdef inline floating many_with_targets(
                 load_run(exps + j, 1, n, <floating>0.0, block)
             load_targets(i, j, n, n_classes, labels, probs, class_weight, sample_weight, smoothing, targets)
             gradient_block(
-                block, targets, n_tiles, scale, scale_low, total, factor, factor_low, tops, scaled_tops, rests)
+                block, targets, n_tiles, scale, scale_low, total, factor, factor_low, scaled_tops, rests)
             store_run(block, exps + j, 1, n)
     return loss
 

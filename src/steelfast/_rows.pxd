@@ -27,15 +27,13 @@ from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy, memset
 
 from steelfast._elementary cimport (
+    exp_base,
     exp_far,
-    exp_offset,
     exp_parts,
     exp_reach,
     exp_scale,
     exp_scaled,
     exp_unscale,
-    exponent_of_exp,
-    fast_two_sum,
     log1p,
     multiply_add,
     pair_times_pair,
@@ -51,11 +49,13 @@ cdef extern from "_transpose.h" nogil:
     void rows_to_tiles_d "steelfast_rows_to_tiles_d"(const double*, Py_ssize_t, double*)
     void tiles_to_rows_f "steelfast_tiles_to_rows_f"(const float*, Py_ssize_t, float*)
     void tiles_to_rows_d "steelfast_tiles_to_rows_d"(const double*, Py_ssize_t, double*)
+    void fetch "steelfast_fetch"(const void*, Py_ssize_t)
 
 cdef enum:
     LANES = 16
     TILES = 128
     BLOCK = 2048          # LANES * TILES
+    RUN = 256             # entries of a long row that are worked on at a time
 
 
 # --- moving ------------------------------------------------------------------------------------------------------
@@ -197,6 +197,13 @@ cdef inline void settle(floating* row, Py_ssize_t stride, Py_ssize_t n, floating
         row[j * stride] = x
 
 
+cdef inline floating prepared(floating x, floating maximum, bint defined) noexcept nogil:
+    """One entry of a row, as `settle` and then the shift leave it."""
+    if infinite(maximum):
+        settle(&x, 1, 1, maximum, defined)
+    return x - shift_of(finite_maximum(maximum))
+
+
 cdef inline floating log_prob(floating logit, floating logsumexp, floating logsumexp_low) noexcept nogil:
     return (logit - logsumexp) - logsumexp_low
 
@@ -253,17 +260,26 @@ cdef inline void maximum_block(const floating* block, Py_ssize_t n_tiles, floati
                     largest,
                 )
             maximum[lane] = largest
-    for j in range(n_tiles - 4 * n_fours):
+    if 4 * n_fours < n_tiles:
         for lane in range(LANES):
-            maximum[lane] = larger(rest[j * LANES + lane], maximum[lane])
+            largest = maximum[lane]
+            for j in range(n_tiles - 4 * n_fours):
+                largest = larger(rest[j * LANES + lane], largest)
+            maximum[lane] = largest
 
 
-cdef inline bint any_infinite(const floating* maximum) noexcept nogil:
+cdef inline bint is_ordinary(floating maximum) noexcept nogil:
+    """Whether a row can go to exp as it is: its maximum is finite and not far from 0."""
+    return (maximum <= exp_far(maximum)) & (maximum >= -exp_far(maximum))
+
+
+cdef inline bint are_ordinary(const floating* maximum) noexcept nogil:
+    """Whether all rows of a block are: else they go through `settle_rows` and `shift_rows` first."""
     cdef Py_ssize_t lane
-    cdef int found = 0
+    cdef int count = 0
     for lane in range(LANES):
-        found |= infinite(maximum[lane])
-    return found
+        count += is_ordinary(maximum[lane])
+    return count == LANES
 
 
 cdef inline void settle_rows(
@@ -271,8 +287,6 @@ cdef inline void settle_rows(
 ) noexcept nogil:
     """`settle` each row of a block that needs it; its maximum becomes 0."""
     cdef Py_ssize_t lane
-    if not any_infinite(maximum):
-        return
     for lane in range(LANES):
         if infinite(maximum[lane]):
             settle(
@@ -283,85 +297,98 @@ cdef inline void settle_rows(
             maximum[lane] = <floating>0.0
 
 
-cdef inline void anchor_lanes(const floating* maximum, floating* shift, floating* anchor) noexcept nogil:
-    """For each lane: what is subtracted before exp, and the maximum after that."""
-    cdef Py_ssize_t lane
+cdef inline void shift_rows(floating* block, Py_ssize_t n_tiles, floating* maximum) noexcept nogil:
+    """Bring rows with a finite maximum near 0, if that is far, by subtracting it; the maximum follows."""
+    cdef floating shift[LANES]
+    cdef Py_ssize_t lane, j
     for lane in range(LANES):
         shift[lane] = shift_of(maximum[lane])
-        anchor[lane] = maximum[lane] - shift[lane]
+        maximum[lane] -= shift[lane]
+    for j in range(n_tiles):
+        for lane in range(LANES):
+            block[j * LANES + lane] -= shift[lane]
 
 
-cdef inline void shift_block(floating* block, Py_ssize_t n_tiles, const floating* shift) noexcept nogil:
-    """Subtract each lane's shift, if there is one."""
-    cdef Py_ssize_t lane, j
-    cdef bint needed = False
+cdef inline void start_sums(floating* total, floating* total_low) noexcept nogil:
+    """Every exponential is smaller than 4, in the scale of its row: with that in the sum from the start `exp_block` can
+    add by `fast_two_sum`. `end_sums` takes it out."""
+    fill_lanes(<floating>4.0 * exp_scale(<floating>0.0), total)
+    fill_lanes(<floating>0.0, total_low)
+
+
+cdef inline void end_sums(floating* total, floating* total_low) noexcept nogil:
+    cdef Py_ssize_t lane
+    cdef floating low
     for lane in range(LANES):
-        needed |= shift[lane] != <floating>0.0
-    if needed:
-        for j in range(n_tiles):
-            for lane in range(LANES):
-                block[j * LANES + lane] -= shift[lane]
+        total[lane] = two_sum(total[lane], <floating>-4.0 * exp_scale(<floating>0.0), &low)
+        total_low[lane] += low
 
 
 cdef inline void exp_block(
-    floating* block, Py_ssize_t n_tiles, const floating* anchor, floating* total, floating* total_low,
+    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* anchor,
+    floating* total, floating* total_low,
 ) noexcept nogil:
-    """block = exp(block - anchor), up to a factor that each row has its own of; the sums are added to total.
+    """exps = exp(logits - anchor), up to a factor that each row has its own of; added to sums from `start_sums`.
 
-    `anchor_lanes` gives the anchor, and the block is shifted already: choices beside the inner loop would keep the
-    outer one from being vectorised.
+    The rows are ordinary or prepared: choices beside the inner loop would keep the outer one from being vectorised.
     """
     cdef Py_ssize_t lane, j
-    cdef floating x, least, offset, power, e, e_low, sum_, sum_low, low
+    cdef floating x, least, base, power, w, e, sum_, sum_low, before, rest
     if n_tiles < 1:
         return
     for lane in range(LANES):
         least = anchor[lane] - exp_reach(anchor[lane])
-        offset = exp_offset(exponent_of_exp(anchor[lane]))
-        # every term is smaller than 4, which stays in the sum till the end: fast_two_sum asks for that
-        sum_ = two_sum(total[lane], <floating>4.0 * exp_scale(least), &low)
-        sum_low = total_low[lane] + low
+        base = exp_base(anchor[lane])
+        sum_ = total[lane]
+        sum_low = total_low[lane]
         for j in range(n_tiles):
-            x = block[j * LANES + lane]
+            x = logits[j * LANES + lane]
             x = least if least > x else x
-            e = exp_parts(x, offset, &e_low, &power)
-            sum_low = multiply_add(e_low, power, sum_low)
-            e = e * power
-            block[j * LANES + lane] = e
-            sum_ = fast_two_sum(sum_, e, &low)
-            sum_low = sum_low + low
-        total[lane] = two_sum(sum_, <floating>-4.0 * exp_scale(least), &low)
-        total_low[lane] = sum_low + low
+            w = exp_parts(x, base, &power)
+            e = multiply_add(w, power, power)
+            exps[j * LANES + lane] = e
+            before = sum_
+            sum_ = before + e
+            # what the sum has not taken of (1 + w) · power: fast_two_sum with the low part of the exponential in it
+            rest = power - (sum_ - before)
+            sum_low = sum_low + multiply_add(w, power, rest)
+        total[lane] = sum_
+        total_low[lane] = sum_low
 
 
 cdef inline void exp_block_apart(
-    floating* block, Py_ssize_t n_tiles, const floating* anchor,
+    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* anchor,
     floating* others, floating* others_low, floating* ties,
 ) noexcept nogil:
-    """The same with the largest terms apart: ties and others are added to."""
+    """The same with the largest terms apart: ties and others are added to. The largest exponentials become 0, as no
+    other one is. `exps` may be NULL, where only the sums are wanted."""
     cdef Py_ssize_t lane, j
-    cdef floating x, y, top, least, offset, power, e, e_low, sum_, sum_low, below, count, low
+    cdef floating x, y, top, least, base, power, w, e, sum_, sum_low, before, added, rest, count
     if n_tiles < 1:
         return
     for lane in range(LANES):
         top = anchor[lane]
         least = top - exp_reach(top)
-        offset = exp_offset(exponent_of_exp(top))
+        base = exp_base(top)
         sum_ = others[lane]
         sum_low = others_low[lane]
         count = <floating>0.0
         for j in range(n_tiles):
-            x = block[j * LANES + lane]
+            x = logits[j * LANES + lane]
             y = least if least > x else x
-            e = exp_parts(y, offset, &e_low, &power)
-            # one choice and exact products: with more choices gcc makes branches of them
-            below = <floating>0.0 if x == top else <floating>1.0
-            count = count + below
-            sum_low = multiply_add(e_low, power * below, sum_low)
-            e = e * power
-            block[j * LANES + lane] = e
-            sum_ = two_sum(sum_, e * below, &low)
-            sum_low = sum_low + low
+            w = exp_parts(y, base, &power)
+            count = count if x == top else count + <floating>1.0
+            power = <floating>0.0 if x == top else power
+            e = multiply_add(w, power, power)
+            if exps != NULL:
+                exps[j * LANES + lane] = e
+            # two_sum with the low part of the exponential in it
+            before = sum_
+            sum_ = before + e
+            added = sum_ - before
+            rest = power - added
+            sum_low = sum_low + (before - (sum_ - added))
+            sum_low = sum_low + multiply_add(w, power, rest)
         others[lane] = sum_
         others_low[lane] = sum_low
         ties[lane] += <floating>n_tiles - count
@@ -369,7 +396,7 @@ cdef inline void exp_block_apart(
 
 cdef inline floating exp_of_maximum(floating anchor, floating* low) noexcept nogil:
     """The exponential of a row's maximum, in the row's scale, as a pair."""
-    return exp_scaled(anchor, exp_offset(exponent_of_exp(anchor)), low)
+    return exp_scaled(anchor, exp_base(anchor), low)
 
 
 cdef inline void scale_block(
@@ -378,8 +405,8 @@ cdef inline void scale_block(
 ) noexcept nogil:
     """scaled = exps · (factor + factor_low), each entry rounded once.
 
-    The largest entries become scaled_largest, which knows the low part of their exponential: so a probability of 1 is
-    exactly that.
+    The entries equal to `largest` become scaled_largest, which knows the low part of their exponential: so a
+    probability of 1 is exactly that.
     """
     cdef Py_ssize_t lane, j
     cdef floating f, f_low, top, scaled_top, e
@@ -398,7 +425,7 @@ cdef inline void scale_block(
 # --- one row with many classes -----------------------------------------------------------------------------------
 
 cdef inline floating maximum_row(const floating* row, Py_ssize_t stride, Py_ssize_t n_classes) noexcept nogil:
-    cdef floating block[BLOCK]
+    cdef floating block[RUN]
     cdef floating maximum[LANES]
     cdef Py_ssize_t j = 0
     cdef Py_ssize_t width = LANES // 2
@@ -409,7 +436,7 @@ cdef inline floating maximum_row(const floating* row, Py_ssize_t stride, Py_ssiz
         maximum_block(row, n_classes // LANES, maximum)
         j = n_classes - n_classes % LANES
     while j < n_classes:
-        n = min(BLOCK, n_classes - j)
+        n = min(RUN, n_classes - j)
         maximum_block(block, load_run(row + j * stride, stride, n, -<floating>INFINITY, block), maximum)
         j += n
     while width > 0:
@@ -431,52 +458,90 @@ cdef inline void sum_lanes(floating* sums, floating* sums_low) noexcept nogil:
         width //= 2
 
 
-cdef inline void exp_run(
-    const floating* run, Py_ssize_t stride, Py_ssize_t n, floating maximum, bint defined,
-    floating* exps, floating* sums, floating* sums_low, floating* ties,
+cdef inline Py_ssize_t load_prepared(
+    const floating* run, Py_ssize_t stride, Py_ssize_t n, floating maximum, bint defined, floating* block,
 ) noexcept nogil:
-    """The exponentials of up to BLOCK neighbouring entries of a row; with ties, those of the maximum apart.
-
-    `defined` says of a row with an infinite maximum whether it has a softmax.
-    """
-    cdef floating shift[LANES]
+    """`load_run` of a row that exp can take: `defined` says of one with an infinite maximum whether it has a softmax."""
     cdef floating anchor[LANES]
-    cdef floating settled = finite_maximum(maximum)
-    cdef Py_ssize_t n_tiles = load_run(run, stride, n, -<floating>INFINITY, exps)
-    fill_lanes(shift_of(settled), shift)
-    fill_lanes(settled - shift_of(settled), anchor)
-    if infinite(maximum):
-        settle(exps, 1, n, maximum, defined)
-    shift_block(exps, n_tiles, shift)
-    if ties != NULL:
-        exp_block_apart(exps, n_tiles, anchor, sums, sums_low, ties)
-    else:
-        exp_block(exps, n_tiles, anchor, sums, sums_low)
+    cdef Py_ssize_t n_tiles = load_run(run, stride, n, -<floating>INFINITY, block)
+    if not is_ordinary(maximum):
+        if infinite(maximum):
+            settle(block, 1, n, maximum, defined)
+        fill_lanes(finite_maximum(maximum), anchor)
+        shift_rows(block, n_tiles, anchor)
+    return n_tiles
+
+
+cdef inline floating anchor_of(floating maximum) noexcept nogil:
+    """The maximum of a row as `load_prepared` makes it."""
+    return finite_maximum(maximum) - shift_of(finite_maximum(maximum))
+
+
+cdef inline void fetch_run(const floating* run, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
+    """Have the memory fetch a run that is wanted later, while exp computes."""
+    if stride == 1:
+        fetch(run, n * sizeof(floating))
 
 
 cdef inline void exp_row(
-    const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating maximum, bint defined, floating* block,
-    floating* exps, Py_ssize_t exps_stride, floating* sums, floating* sums_low, floating* ties,
+    const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, Py_ssize_t ahead, floating maximum, bint defined,
+    floating* block, floating* exps, Py_ssize_t exps_stride, floating* total, floating* total_low,
 ) noexcept nogil:
-    """The exponentials of a row and their sum, which ends in sums[0], sums_low[0]; with ties, it is that of the others.
+    """The exponentials of a row; their sum ends in total[0], total_low[0].
 
     The exponentials of a row of up to BLOCK classes are left in `block`; those of a longer one go to `exps`, which may
-    be the row itself, or NULL where only the sums are wanted.
+    be the row itself.
     """
-    cdef Py_ssize_t j, lane, n
-    fill_lanes(<floating>0.0, sums)
-    fill_lanes(<floating>0.0, sums_low)
-    if ties != NULL:
-        fill_lanes(<floating>0.0, ties)
-    for j from 0 <= j < n_classes by BLOCK:
-        n = min(BLOCK, n_classes - j)
-        exp_run(row + j * stride, stride, n, maximum, defined, block, sums, sums_low, ties)
+    cdef floating anchor[LANES]
+    cdef floating* run = block
+    cdef Py_ssize_t j, n, n_tiles
+    fill_lanes(anchor_of(maximum), anchor)
+    start_sums(total, total_low)
+    for j from 0 <= j < n_classes by RUN:
+        n = min(RUN, n_classes - j)
+        if n_classes <= BLOCK:
+            run = block + j
+        fetch_run(row + j * stride + ahead, stride, n)
+        fetch_run(exps + j * exps_stride, exps_stride, n)
+        if n == RUN and stride == 1 and is_ordinary(maximum):
+            exp_block(row + j, run, RUN // LANES, anchor, total, total_low)
+        else:
+            n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
+            exp_block(run, run, n_tiles, anchor, total, total_low)
+        if n_classes > BLOCK:
+            store_run(run, exps + j * exps_stride, exps_stride, n)
+    end_sums(total, total_low)
+    sum_lanes(total, total_low)
+
+
+cdef inline void exp_row_apart(
+    const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, Py_ssize_t ahead, floating maximum, bint defined,
+    floating* block, floating* exps, Py_ssize_t exps_stride, floating* others, floating* others_low, floating* ties,
+) noexcept nogil:
+    """The same with the largest terms apart, as `exp_block_apart`; `exps` may be NULL, where only sums are wanted."""
+    cdef floating anchor[LANES]
+    cdef floating* run = block
+    cdef Py_ssize_t j, n, n_tiles, lane
+    fill_lanes(anchor_of(maximum), anchor)
+    fill_lanes(<floating>0.0, others)
+    fill_lanes(<floating>0.0, others_low)
+    fill_lanes(<floating>0.0, ties)
+    for j from 0 <= j < n_classes by RUN:
+        n = min(RUN, n_classes - j)
+        if exps != NULL and n_classes <= BLOCK:
+            run = block + j
+        fetch_run(row + j * stride + ahead, stride, n)
+        n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
+        if exps != NULL:
+            fetch_run(exps + j * exps_stride, exps_stride, n)
+            exp_block_apart(run, run, n_tiles, anchor, others, others_low, ties)
+        else:
+            exp_block_apart(run, <floating*> NULL, n_tiles, anchor, others, others_low, ties)
         if exps != NULL and n_classes > BLOCK:
-            store_run(block, exps + j * exps_stride, exps_stride, n)
-    sum_lanes(sums, sums_low)
-    if ties != NULL:
-        for lane in range(1, LANES):
-            ties[0] += ties[lane]
+            store_run(run, exps + j * exps_stride, exps_stride, n)
+    sum_lanes(others, others_low)
+    for lane in range(1, LANES):
+        ties[0] += ties[lane]
 
 
 cdef inline void scale_row(
@@ -488,6 +553,7 @@ cdef inline void scale_row(
     cdef floating factors_low[LANES]
     cdef floating tops[LANES]
     cdef floating scaled_tops[LANES]
+    cdef floating* run = block
     cdef Py_ssize_t j = 0
     cdef Py_ssize_t n, n_tiles
     fill_lanes(factor, factors)
@@ -502,12 +568,12 @@ cdef inline void scale_row(
             scale_block(row, row, n_tiles, factors, factors_low, tops, scaled_tops)
         else:
             scale_block(block, row, n_tiles, factors, factors_low, tops, scaled_tops)
-            memcpy(row + j, block + j, (n_classes - j) * sizeof(floating))
-    elif n_classes <= BLOCK:
-        store_run(block, row, stride, n_classes)
-    while j < n_classes:
-        n = min(BLOCK, n_classes - j)
-        n_tiles = load_run(row + j * stride, stride, n, <floating>0.0, block)
-        scale_block(block, block, n_tiles, factors, factors_low, tops, scaled_tops)
-        store_run(block, row + j * stride, stride, n)
-        j += n
+    for j from j <= j < n_classes by RUN:
+        n = min(RUN, n_classes - j)
+        if n_classes > BLOCK:
+            n_tiles = load_run(row + j * stride, stride, n, <floating>0.0, run)
+        else:
+            run = block + j
+            n_tiles = (n + LANES - 1) // LANES
+        scale_block(run, run, n_tiles, factors, factors_low, tops, scaled_tops)
+        store_run(run, row + j * stride, stride, n)

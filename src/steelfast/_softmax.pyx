@@ -38,15 +38,19 @@ from steelfast._rows cimport (
     BLOCK,
     LANES,
     TILES,
-    anchor_lanes,
+    anchor_of,
+    are_ordinary,
+    end_sums,
     exp_block,
     exp_block_apart,
     exp_of_maximum,
     exp_row,
+    exp_row_apart,
     fill_lanes,
     finite_maximum,
     infinite,
     load_rows,
+    load_prepared,
     load_run,
     log_prob,
     logsumexp_of,
@@ -55,10 +59,9 @@ from steelfast._rows cimport (
     row_is_defined,
     scale_block,
     scale_row,
-    settle,
     settle_rows,
-    shift_block,
-    shift_of,
+    shift_rows,
+    start_sums,
     store_rows,
     store_run,
     sum_lanes,
@@ -109,8 +112,6 @@ cdef inline void softmax_few(
     """The first LANES of n_rows rows of up to TILES classes."""
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
-    cdef floating shift[LANES]
-    cdef floating anchor[LANES]
     cdef floating total[LANES]
     cdef floating total_low[LANES]
     cdef floating inverse[LANES]
@@ -120,17 +121,17 @@ cdef inline void softmax_few(
     cdef floating low
     cdef Py_ssize_t lane
     fill_lanes(-<floating>INFINITY, maximum)
-    fill_lanes(<floating>0.0, total)
-    fill_lanes(<floating>0.0, total_low)
     load_rows(logits, row_stride, class_stride, n_rows, n_classes, block)
     maximum_block(block, n_classes, maximum)
-    settle_rows(block, n_classes, maximum, True)
-    anchor_lanes(maximum, shift, anchor)
-    shift_block(block, n_classes, shift)
-    exp_block(block, n_classes, anchor, total, total_low)
+    if not are_ordinary(maximum):
+        settle_rows(block, n_classes, maximum, True)
+        shift_rows(block, n_classes, maximum)
+    start_sums(total, total_low)
+    exp_block(block, block, n_classes, maximum, total, total_low)
+    end_sums(total, total_low)
     for lane in range(LANES):
         inverse[lane] = reciprocal(total[lane], total_low[lane], &inverse_low[lane])
-        largest[lane] = exp_of_maximum(anchor[lane], &low)
+        largest[lane] = exp_of_maximum(maximum[lane], &low)
         largest_prob[lane] = pair_times_pair(largest[lane], low, inverse[lane], inverse_low[lane], &low)
     scale_block(block, block, n_classes, inverse, inverse_low, largest, largest_prob)
     store_rows(block, probs, probs_row_stride, probs_class_stride, n_rows, n_classes, probs != logits)
@@ -138,9 +139,9 @@ cdef inline void softmax_few(
 
 cdef inline void softmax_many(
     const floating* logits, Py_ssize_t class_stride, floating* probs, Py_ssize_t probs_class_stride,
-    Py_ssize_t n_classes,
+    Py_ssize_t n_classes, Py_ssize_t ahead,
 ) noexcept nogil:
-    """One row of more than TILES classes."""
+    """One row of more than TILES classes; the next one is `ahead`."""
     cdef floating block[BLOCK]
     cdef floating total[LANES]
     cdef floating total_low[LANES]
@@ -148,12 +149,10 @@ cdef inline void softmax_many(
     cdef floating maximum = maximum_row(logits, class_stride, n_classes)
     cdef bint defined = row_is_defined(logits, class_stride, n_classes, maximum)
     exp_row(
-        logits, class_stride, n_classes, maximum, defined, block, probs, probs_class_stride, total, total_low,
-        <floating*> NULL,
+        logits, class_stride, n_classes, ahead, maximum, defined, block, probs, probs_class_stride, total, total_low,
     )
     inverse = reciprocal(total[0], total_low[0], &inverse_low)
-    maximum = finite_maximum(maximum)
-    largest = exp_of_maximum(maximum - shift_of(maximum), &low)
+    largest = exp_of_maximum(anchor_of(maximum), &low)
     largest_prob = pair_times_pair(largest, low, inverse, inverse_low, &low)
     scale_row(block, probs, probs_class_stride, n_classes, inverse, inverse_low, largest, largest_prob)
 
@@ -165,10 +164,7 @@ cdef inline void log_few(
 ) noexcept nogil:
     """log-softmax or log-sum-exp of the first LANES of n_rows rows of up to TILES classes."""
     cdef floating block[BLOCK]
-    cdef floating exps[BLOCK]
     cdef floating maximum[LANES]
-    cdef floating settled[LANES]
-    cdef floating shift[LANES]
     cdef floating anchor[LANES]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
@@ -183,16 +179,16 @@ cdef inline void log_few(
     fill_lanes(<floating>0.0, ties)
     load_rows(logits, row_stride, class_stride, n_rows, n_classes, block)
     maximum_block(block, n_classes, maximum)
-    memcpy(settled, maximum, LANES * sizeof(floating))
-    settle_rows(block, n_classes, settled, kind == LOG_SOFTMAX)
-    anchor_lanes(settled, shift, anchor)
-    memcpy(exps, block, n_classes * LANES * sizeof(floating))
-    shift_block(exps, n_classes, shift)
-    exp_block_apart(exps, n_classes, anchor, others, others_low, ties)
+    memcpy(anchor, maximum, LANES * sizeof(floating))
+    if not are_ordinary(maximum):
+        settle_rows(block, n_classes, anchor, kind == LOG_SOFTMAX)
+        shift_rows(block, n_classes, anchor)
+    exp_block_apart(block, <floating*> NULL, n_classes, anchor, others, others_low, ties)
     for lane in range(LANES):
         largest = exp_of_maximum(anchor[lane], &largest_low)
         total[lane] = logsumexp_of(
-            settled[lane], others[lane], others_low[lane], ties[lane], largest, largest_low, &total_low[lane],
+            anchor[lane] if kind == LOG_SOFTMAX else finite_maximum(maximum[lane]),
+            others[lane], others_low[lane], ties[lane], largest, largest_low, &total_low[lane],
         )
     if kind == LOG_SOFTMAX:
         log_softmax_block(block, n_classes, total, total_low)
@@ -205,25 +201,29 @@ cdef inline void log_few(
 
 cdef inline void log_many(
     RowMap kind, const floating* logits, Py_ssize_t class_stride,
-    floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes,
+    floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes, Py_ssize_t ahead,
 ) noexcept nogil:
-    """log-softmax or log-sum-exp of one row of more than TILES classes."""
+    """log-softmax or log-sum-exp of one row of more than TILES classes; the next one is `ahead`."""
     cdef floating block[BLOCK]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
     cdef floating total[LANES]
     cdef floating total_low[LANES]
-    cdef floating settled, largest, largest_low, value, value_low
+    cdef floating anchor, largest, largest_low, value, value_low
     cdef floating maximum = maximum_row(logits, class_stride, n_classes)
     cdef bint defined = kind == LOGSUMEXP or row_is_defined(logits, class_stride, n_classes, maximum)
     cdef Py_ssize_t j, n, n_tiles
-    exp_row(
-        logits, class_stride, n_classes, maximum, defined, block, <floating*> NULL, 0, others, others_low, ties,
+    exp_row_apart(
+        logits, class_stride, n_classes, ahead, maximum, defined, block, <floating*> NULL, 0,
+        others, others_low, ties,
     )
-    settled = finite_maximum(maximum)
-    largest = exp_of_maximum(settled - shift_of(settled), &largest_low)
-    value = logsumexp_of(settled, others[0], others_low[0], ties[0], largest, largest_low, &value_low)
+    anchor = anchor_of(maximum)
+    largest = exp_of_maximum(anchor, &largest_low)
+    value = logsumexp_of(
+        anchor if kind == LOG_SOFTMAX else finite_maximum(maximum),
+        others[0], others_low[0], ties[0], largest, largest_low, &value_low,
+    )
     if kind == LOGSUMEXP:
         result[0] = logsumexp_result(maximum, value, value_low)
         return
@@ -231,9 +231,7 @@ cdef inline void log_many(
     fill_lanes(value_low, total_low)
     for j from 0 <= j < n_classes by BLOCK:
         n = min(BLOCK, n_classes - j)
-        n_tiles = load_run(logits + j * class_stride, class_stride, n, <floating>0.0, block)
-        if infinite(maximum):
-            settle(block, 1, n, maximum, defined)
+        n_tiles = load_prepared(logits + j * class_stride, class_stride, n, maximum, defined, block)
         log_softmax_block(block, n_tiles, total, total_low)
         store_run(block, result + j * result_class_stride, result_class_stride, n)
 
@@ -257,9 +255,9 @@ cdef void map_rows(
                 kind, source, row_stride, class_stride, target, result_row_stride, result_class_stride,
                 n_rows - i, n_classes)
         elif kind == SOFTMAX:
-            softmax_many(source, class_stride, target, result_class_stride, n_classes)
+            softmax_many(source, class_stride, target, result_class_stride, n_classes, row_stride)
         else:
-            log_many(kind, source, class_stride, target, result_class_stride, n_classes)
+            log_many(kind, source, class_stride, target, result_class_stride, n_classes, row_stride)
         source += step * row_stride
         target += step * result_row_stride
     leave_environment(saved)

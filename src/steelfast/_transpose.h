@@ -19,6 +19,17 @@
 #endif
 #endif
 
+/* Ask the memory for n_bytes from `start` on, which a later loop will want. Nothing need be there. */
+static inline void steelfast_fetch(const void *start, ptrdiff_t n_bytes) {
+#if defined(__GNUC__)
+    ptrdiff_t i;
+    for (i = 0; i < n_bytes; i += 64) __builtin_prefetch((const char *)start + i);
+#else
+    (void)start;
+    (void)n_bytes;
+#endif
+}
+
 #ifdef STEELFAST_SHUFFLE
 
 typedef float steelfast_4f __attribute__((vector_size(16)));
