@@ -46,6 +46,8 @@ else:
         "-fno-math-errno",
         "-fno-trapping-math",
         "-ffp-contract=off",
+        # what gcc unrolls before it vectorises, as loops over LANES, it no longer vectorises
+        "--param=max-completely-peel-times=8",
         "-g0",
         "-Wall",
         "-Wextra",

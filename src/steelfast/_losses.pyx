@@ -59,6 +59,7 @@ from steelfast._rows cimport (
     maximum_block,
     maximum_row,
     prepared,
+    range_of_exp,
     row_is_defined,
     scale_block,
     scale_row,
@@ -178,6 +179,8 @@ cdef inline void few_with_labels(
     """The first LANES of n_rows rows of few classes, from row `first` on; losses has LANES entries or is NULL."""
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
+    cdef floating least[LANES]
+    cdef floating base[LANES]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
@@ -214,7 +217,8 @@ cdef inline void few_with_labels(
         shift_rows(block, n_classes, maximum)
     for lane in range(n_lanes):
         label_logit[lane] = block[max(labels[first + lane], 0) * LANES + lane]
-    exp_block_apart(block, block, n_classes, maximum, others, others_low, ties)
+    range_of_exp(maximum, least, base)
+    exp_block_apart(block, block, n_classes, maximum, least, base, True, others, others_low, ties)
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
     if losses != NULL:
@@ -375,6 +379,8 @@ cdef inline void few_with_targets(
     cdef floating block[BLOCK]
     cdef floating targets[BLOCK]
     cdef floating maximum[LANES]
+    cdef floating least[LANES]
+    cdef floating base[LANES]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
@@ -430,7 +436,8 @@ cdef inline void few_with_targets(
     distance_block(block, targets, n_classes, maximum, total, total_low, distance, distance_low)
     if not ordinary:
         shift_rows(block, n_classes, maximum)
-    exp_block_apart(block, block, n_classes, maximum, others, others_low, ties)
+    range_of_exp(maximum, least, base)
+    exp_block_apart(block, block, n_classes, maximum, least, base, True, others, others_low, ties)
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
     if losses != NULL:

@@ -55,7 +55,7 @@ cdef enum:
     LANES = 16
     TILES = 128
     BLOCK = 2048          # LANES * TILES
-    RUN = 256             # entries of a long row that are worked on at a time
+    RUN = 256             # the most entries of a long row that are worked on at a time
 
 
 # --- moving ------------------------------------------------------------------------------------------------------
@@ -244,28 +244,33 @@ cdef inline floating larger(floating x, floating y) noexcept nogil:
 cdef inline void maximum_block(const floating* block, Py_ssize_t n_tiles, floating* maximum) noexcept nogil:
     """The largest of each lane and of what `maximum` holds. A NaN may spoil it: it shows in the sum anyway."""
     cdef Py_ssize_t lane, j
-    cdef Py_ssize_t n_fours = n_tiles // 4
     cdef floating largest
-    cdef const floating* rest = block + 4 * n_fours * LANES
-    if n_fours > 0:
-        # four at a time, or each step waits for the one before
-        for lane in range(LANES):
-            largest = maximum[lane]
-            for j in range(n_fours):
-                largest = larger(
-                    larger(
-                        larger(block[4 * j * LANES + lane], block[(4 * j + 1) * LANES + lane]),
-                        larger(block[(4 * j + 2) * LANES + lane], block[(4 * j + 3) * LANES + lane]),
-                    ),
-                    largest,
-                )
-            maximum[lane] = largest
-    if 4 * n_fours < n_tiles:
-        for lane in range(LANES):
-            largest = maximum[lane]
-            for j in range(n_tiles - 4 * n_fours):
-                largest = larger(rest[j * LANES + lane], largest)
-            maximum[lane] = largest
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        largest = maximum[lane]
+        for j in range(n_tiles):
+            largest = larger(block[j * LANES + lane], largest)
+        maximum[lane] = largest
+
+
+cdef inline void maximum_run(const floating* run, Py_ssize_t n_fours, floating* maximum) noexcept nogil:
+    """The same of a run of four tiles at a time, where each step need not wait for the one before."""
+    cdef Py_ssize_t lane, j
+    cdef floating largest
+    if n_fours < 1:
+        return
+    for lane in range(LANES):
+        largest = maximum[lane]
+        for j in range(n_fours):
+            largest = larger(
+                larger(
+                    larger(run[4 * j * LANES + lane], run[(4 * j + 1) * LANES + lane]),
+                    larger(run[(4 * j + 2) * LANES + lane], run[(4 * j + 3) * LANES + lane]),
+                ),
+                largest,
+            )
+        maximum[lane] = largest
 
 
 cdef inline bint is_ordinary(floating maximum) noexcept nogil:
@@ -324,27 +329,35 @@ cdef inline void end_sums(floating* total, floating* total_low) noexcept nogil:
         total_low[lane] += low
 
 
+cdef inline void range_of_exp(const floating* maximum, floating* least, floating* base) noexcept nogil:
+    """What `exp_block` asks of each lane: below `least` nothing counts, and the base of `exp_parts`."""
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        least[lane] = maximum[lane] - exp_reach(maximum[lane])
+        base[lane] = exp_base(maximum[lane])
+
+
 cdef inline void exp_block(
-    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* anchor,
+    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* least, const floating* base,
     floating* total, floating* total_low,
 ) noexcept nogil:
-    """exps = exp(logits - anchor), up to a factor that each row has its own of; added to sums from `start_sums`.
+    """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`.
 
     The rows are ordinary or prepared: choices beside the inner loop would keep the outer one from being vectorised.
     """
     cdef Py_ssize_t lane, j
-    cdef floating x, least, base, power, w, e, sum_, sum_low, before, rest
+    cdef floating x, lowest, zero, power, w, e, sum_, sum_low, before, rest
     if n_tiles < 1:
         return
     for lane in range(LANES):
-        least = anchor[lane] - exp_reach(anchor[lane])
-        base = exp_base(anchor[lane])
+        lowest = least[lane]
+        zero = base[lane]
         sum_ = total[lane]
         sum_low = total_low[lane]
         for j in range(n_tiles):
             x = logits[j * LANES + lane]
-            x = least if least > x else x
-            w = exp_parts(x, base, &power)
+            x = lowest if lowest > x else x
+            w = exp_parts(x, zero, &power)
             e = multiply_add(w, power, power)
             exps[j * LANES + lane] = e
             before = sum_
@@ -357,30 +370,31 @@ cdef inline void exp_block(
 
 
 cdef inline void exp_block_apart(
-    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* anchor,
+    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* maximum,
+    const floating* least, const floating* base, bint keep,
     floating* others, floating* others_low, floating* ties,
 ) noexcept nogil:
     """The same with the largest terms apart: ties and others are added to. The largest exponentials become 0, as no
-    other one is. `exps` may be NULL, where only the sums are wanted."""
+    other one is; `keep` says whether the exponentials are wanted, or only the sums."""
     cdef Py_ssize_t lane, j
-    cdef floating x, y, top, least, base, power, w, e, sum_, sum_low, before, added, rest, count
+    cdef floating x, y, top, lowest, zero, power, w, e, sum_, sum_low, before, added, rest, count
     if n_tiles < 1:
         return
     for lane in range(LANES):
-        top = anchor[lane]
-        least = top - exp_reach(top)
-        base = exp_base(top)
+        top = maximum[lane]
+        lowest = least[lane]
+        zero = base[lane]
         sum_ = others[lane]
         sum_low = others_low[lane]
         count = <floating>0.0
         for j in range(n_tiles):
             x = logits[j * LANES + lane]
-            y = least if least > x else x
-            w = exp_parts(y, base, &power)
+            y = lowest if lowest > x else x
+            w = exp_parts(y, zero, &power)
             count = count if x == top else count + <floating>1.0
             power = <floating>0.0 if x == top else power
             e = multiply_add(w, power, power)
-            if exps != NULL:
+            if keep:
                 exps[j * LANES + lane] = e
             # two_sum with the low part of the exponential in it
             before = sum_
@@ -427,35 +441,37 @@ cdef inline void scale_block(
 cdef inline floating maximum_row(const floating* row, Py_ssize_t stride, Py_ssize_t n_classes) noexcept nogil:
     cdef floating block[RUN]
     cdef floating maximum[LANES]
-    cdef Py_ssize_t j = 0
-    cdef Py_ssize_t width = LANES // 2
-    cdef Py_ssize_t lane, n
+    cdef Py_ssize_t j, n, lane
     fill_lanes(-<floating>INFINITY, maximum)
     if stride == 1:
-        # in place, but for the short tile
-        maximum_block(row, n_classes // LANES, maximum)
-        j = n_classes - n_classes % LANES
-    while j < n_classes:
-        n = min(RUN, n_classes - j)
-        maximum_block(block, load_run(row + j * stride, stride, n, -<floating>INFINITY, block), maximum)
-        j += n
-    while width > 0:
-        for lane in range(width):
-            maximum[lane] = larger(maximum[lane + width], maximum[lane])
-        width //= 2
-    return maximum[0]
+        maximum_run(row, n_classes // (4 * LANES), maximum)
+        # the last tiles may overlap the ones before
+        maximum_run(row + n_classes - 4 * LANES, 1, maximum)
+    else:
+        for j from 0 <= j < n_classes by RUN:
+            n = min(RUN, n_classes - j)
+            maximum_block(block, load_run(row + j * stride, stride, n, -<floating>INFINITY, block), maximum)
+    for lane in range(4):
+        maximum[lane] = larger(
+            larger(maximum[lane], maximum[lane + 4]), larger(maximum[lane + 8], maximum[lane + 12]))
+    return larger(larger(maximum[0], maximum[1]), larger(maximum[2], maximum[3]))
+
+
+cdef inline void add_lanes(floating* sums, floating* sums_low, Py_ssize_t width) noexcept nogil:
+    """Add the second `width` lanes to the first."""
+    cdef Py_ssize_t lane
+    cdef floating low
+    for lane in range(width):
+        sums[lane] = two_sum(sums[lane], sums[lane + width], &low)
+        sums_low[lane] += sums_low[lane + width] + low
 
 
 cdef inline void sum_lanes(floating* sums, floating* sums_low) noexcept nogil:
     """The sum of all lanes into lane 0, as a pair."""
-    cdef Py_ssize_t lane
-    cdef Py_ssize_t width = LANES // 2
-    cdef floating low
-    while width > 0:
-        for lane in range(width):
-            sums[lane] = two_sum(sums[lane], sums[lane + width], &low)
-            sums_low[lane] += sums_low[lane + width] + low
-        width //= 2
+    add_lanes(sums, sums_low, 8)
+    add_lanes(sums, sums_low, 4)
+    add_lanes(sums, sums_low, 2)
+    add_lanes(sums, sums_low, 1)
 
 
 cdef inline Py_ssize_t load_prepared(
@@ -477,6 +493,11 @@ cdef inline floating anchor_of(floating maximum) noexcept nogil:
     return finite_maximum(maximum) - shift_of(finite_maximum(maximum))
 
 
+cdef inline Py_ssize_t run_length(floating example) noexcept nogil:
+    """A kilobyte: long enough for a loop, short enough for the memory to keep up with what is fetched."""
+    return RUN if floating is float else RUN // 2
+
+
 cdef inline void fetch_run(const floating* run, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
     """Have the memory fetch a run that is wanted later, while exp computes."""
     if stride == 1:
@@ -493,21 +514,27 @@ cdef inline void exp_row(
     be the row itself.
     """
     cdef floating anchor[LANES]
+    cdef floating least[LANES]
+    cdef floating base[LANES]
     cdef floating* run = block
-    cdef Py_ssize_t j, n, n_tiles
+    cdef Py_ssize_t length = run_length(maximum)
+    cdef Py_ssize_t j, n, n_direct, n_tiles
+    cdef bint direct = stride == 1 and is_ordinary(maximum)
     fill_lanes(anchor_of(maximum), anchor)
+    range_of_exp(anchor, least, base)
     start_sums(total, total_low)
-    for j from 0 <= j < n_classes by RUN:
-        n = min(RUN, n_classes - j)
+    for j from 0 <= j < n_classes by length:
+        n = min(length, n_classes - j)
         if n_classes <= BLOCK:
             run = block + j
         fetch_run(row + j * stride + ahead, stride, n)
         fetch_run(exps + j * exps_stride, exps_stride, n)
-        if n == RUN and stride == 1 and is_ordinary(maximum):
-            exp_block(row + j, run, RUN // LANES, anchor, total, total_low)
-        else:
-            n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
-            exp_block(run, run, n_tiles, anchor, total, total_low)
+        n_direct = n - n % LANES if direct else 0
+        exp_block(row + j, run, n_direct // LANES, least, base, total, total_low)
+        if n_direct < n:
+            n_tiles = load_prepared(
+                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, run + n_direct)
+            exp_block(run + n_direct, run + n_direct, n_tiles, least, base, total, total_low)
         if n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
     end_sums(total, total_low)
@@ -520,23 +547,32 @@ cdef inline void exp_row_apart(
 ) noexcept nogil:
     """The same with the largest terms apart, as `exp_block_apart`; `exps` may be NULL, where only sums are wanted."""
     cdef floating anchor[LANES]
+    cdef floating least[LANES]
+    cdef floating base[LANES]
     cdef floating* run = block
-    cdef Py_ssize_t j, n, n_tiles, lane
+    cdef Py_ssize_t length = run_length(maximum)
+    cdef Py_ssize_t j, n, n_direct, n_tiles, lane
+    cdef bint direct = stride == 1 and is_ordinary(maximum)
     fill_lanes(anchor_of(maximum), anchor)
+    range_of_exp(anchor, least, base)
     fill_lanes(<floating>0.0, others)
     fill_lanes(<floating>0.0, others_low)
     fill_lanes(<floating>0.0, ties)
-    for j from 0 <= j < n_classes by RUN:
-        n = min(RUN, n_classes - j)
+    for j from 0 <= j < n_classes by length:
+        n = min(length, n_classes - j)
         if exps != NULL and n_classes <= BLOCK:
             run = block + j
         fetch_run(row + j * stride + ahead, stride, n)
-        n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
         if exps != NULL:
             fetch_run(exps + j * exps_stride, exps_stride, n)
-            exp_block_apart(run, run, n_tiles, anchor, others, others_low, ties)
-        else:
-            exp_block_apart(run, <floating*> NULL, n_tiles, anchor, others, others_low, ties)
+        n_direct = n - n % LANES if direct else 0
+        exp_block_apart(
+            row + j, run, n_direct // LANES, anchor, least, base, exps != NULL, others, others_low, ties)
+        if n_direct < n:
+            n_tiles = load_prepared(
+                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, run + n_direct)
+            exp_block_apart(
+                run + n_direct, run + n_direct, n_tiles, anchor, least, base, exps != NULL, others, others_low, ties)
         if exps != NULL and n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
     sum_lanes(others, others_low)

@@ -37,6 +37,7 @@ from steelfast._elementary cimport (
 from steelfast._rows cimport (
     BLOCK,
     LANES,
+    RUN,
     TILES,
     anchor_of,
     are_ordinary,
@@ -56,6 +57,7 @@ from steelfast._rows cimport (
     logsumexp_of,
     maximum_block,
     maximum_row,
+    range_of_exp,
     row_is_defined,
     scale_block,
     scale_row,
@@ -86,7 +88,8 @@ cdef enum ElementMap:
 # --- kernels -----------------------------------------------------------------------------------------------------
 
 cdef inline void log_softmax_block(
-    floating* block, Py_ssize_t n_tiles, const floating* logsumexp, const floating* logsumexp_low,
+    const floating* logits, floating* log_probs, Py_ssize_t n_tiles,
+    const floating* logsumexp, const floating* logsumexp_low,
 ) noexcept nogil:
     cdef Py_ssize_t lane, j
     cdef floating total, total_low
@@ -96,7 +99,7 @@ cdef inline void log_softmax_block(
         total = logsumexp[lane]
         total_low = logsumexp_low[lane]
         for j in range(n_tiles):
-            block[j * LANES + lane] = log_prob(block[j * LANES + lane], total, total_low)
+            log_probs[j * LANES + lane] = log_prob(logits[j * LANES + lane], total, total_low)
 
 
 cdef inline floating logsumexp_result(floating maximum, floating total, floating total_low) noexcept nogil:
@@ -112,6 +115,8 @@ cdef inline void softmax_few(
     """The first LANES of n_rows rows of up to TILES classes."""
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
+    cdef floating least[LANES]
+    cdef floating base[LANES]
     cdef floating total[LANES]
     cdef floating total_low[LANES]
     cdef floating inverse[LANES]
@@ -127,7 +132,8 @@ cdef inline void softmax_few(
         settle_rows(block, n_classes, maximum, True)
         shift_rows(block, n_classes, maximum)
     start_sums(total, total_low)
-    exp_block(block, block, n_classes, maximum, total, total_low)
+    range_of_exp(maximum, least, base)
+    exp_block(block, block, n_classes, least, base, total, total_low)
     end_sums(total, total_low)
     for lane in range(LANES):
         inverse[lane] = reciprocal(total[lane], total_low[lane], &inverse_low[lane])
@@ -165,6 +171,8 @@ cdef inline void log_few(
     """log-softmax or log-sum-exp of the first LANES of n_rows rows of up to TILES classes."""
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
+    cdef floating least[LANES]
+    cdef floating base[LANES]
     cdef floating anchor[LANES]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
@@ -183,7 +191,8 @@ cdef inline void log_few(
     if not are_ordinary(maximum):
         settle_rows(block, n_classes, anchor, kind == LOG_SOFTMAX)
         shift_rows(block, n_classes, anchor)
-    exp_block_apart(block, <floating*> NULL, n_classes, anchor, others, others_low, ties)
+    range_of_exp(anchor, least, base)
+    exp_block_apart(block, block, n_classes, anchor, least, base, False, others, others_low, ties)
     for lane in range(LANES):
         largest = exp_of_maximum(anchor[lane], &largest_low)
         total[lane] = logsumexp_of(
@@ -191,7 +200,7 @@ cdef inline void log_few(
             others[lane], others_low[lane], ties[lane], largest, largest_low, &total_low[lane],
         )
     if kind == LOG_SOFTMAX:
-        log_softmax_block(block, n_classes, total, total_low)
+        log_softmax_block(block, block, n_classes, total, total_low)
         store_rows(block, result, result_row_stride, result_class_stride, n_rows, n_classes, result != logits)
     else:
         for lane in range(LANES):
@@ -204,7 +213,8 @@ cdef inline void log_many(
     floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes, Py_ssize_t ahead,
 ) noexcept nogil:
     """log-softmax or log-sum-exp of one row of more than TILES classes; the next one is `ahead`."""
-    cdef floating block[BLOCK]
+    cdef floating block[RUN]
+    cdef floating* run
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
@@ -213,7 +223,7 @@ cdef inline void log_many(
     cdef floating anchor, largest, largest_low, value, value_low
     cdef floating maximum = maximum_row(logits, class_stride, n_classes)
     cdef bint defined = kind == LOGSUMEXP or row_is_defined(logits, class_stride, n_classes, maximum)
-    cdef Py_ssize_t j, n, n_tiles
+    cdef Py_ssize_t j, n, n_direct, n_tiles
     exp_row_apart(
         logits, class_stride, n_classes, ahead, maximum, defined, block, <floating*> NULL, 0,
         others, others_low, ties,
@@ -229,11 +239,16 @@ cdef inline void log_many(
         return
     fill_lanes(value, total)
     fill_lanes(value_low, total_low)
-    for j from 0 <= j < n_classes by BLOCK:
-        n = min(BLOCK, n_classes - j)
+    for j from 0 <= j < n_classes by RUN:
+        n = min(RUN, n_classes - j)
         n_tiles = load_prepared(logits + j * class_stride, class_stride, n, maximum, defined, block)
-        log_softmax_block(block, n_tiles, total, total_low)
-        store_run(block, result + j * result_class_stride, result_class_stride, n)
+        n_direct = n // LANES if result_class_stride == 1 else 0
+        log_softmax_block(block, result + j, n_direct, total, total_low)
+        n_direct *= LANES
+        if n_direct < n:
+            run = block + n_direct
+            log_softmax_block(run, run, n_tiles - n_direct // LANES, total, total_low)
+            store_run(run, result + (j + n_direct) * result_class_stride, result_class_stride, n - n_direct)
 
 
 cdef void map_rows(

@@ -1,9 +1,11 @@
-/* Between rows in memory and tiles: LANES rows of a C-ordered matrix, transposed, and back.
+/* Between rows in memory and tiles: LANES rows of a C-ordered matrix, transposed, and back; and what is wanted next.
  *
- * Small squares are turned within registers. They may reach up to STEELFAST_REACH entries past the end of the last row,
- * reading what is there and, on the way back, writing something that the rows after it replace: the caller sees to it
- * that the memory is there and is written later. On the way back the last square of a row is therefore written
- * before the first one of the next. */
+ * Rows are cut into chunks of 16 bytes. On the way to tiles a register takes the same chunk of as many rows as it has
+ * room for, and small squares are turned within its 16-byte parts, where that is cheap; on the way back, where each
+ * chunk is stored by itself, a register has one. The last chunk of a row may reach up to STEELFAST_REACH entries past
+ * its end, reading what is there and, on the way back, writing something that the rows after it replace: the caller
+ * sees to it that the memory is there and is written later. On the way back the last chunk of a row is therefore
+ * written before the first one of the next. */
 #ifndef STEELFAST_TRANSPOSE_H
 #define STEELFAST_TRANSPOSE_H
 
@@ -12,12 +14,6 @@
 
 #define STEELFAST_LANES 16
 #define STEELFAST_REACH 3
-
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define STEELFAST_SHUFFLE __builtin_shufflevector
-#endif
-#endif
 
 /* Ask the memory for n_bytes from `start` on, which a later loop will want. Nothing need be there. */
 static inline void steelfast_fetch(const void *start, ptrdiff_t n_bytes) {
@@ -30,115 +26,126 @@ static inline void steelfast_fetch(const void *start, ptrdiff_t n_bytes) {
 #endif
 }
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define STEELFAST_SHUFFLE __builtin_shufflevector
+#endif
+#endif
+
 #ifdef STEELFAST_SHUFFLE
 
-typedef float steelfast_4f __attribute__((vector_size(16)));
+/* For registers of `parts` chunks: the lower or upper halves of each part of two of them interleaved, in floats or in
+ * doubles; and squares of four floats or two doubles turned in each part. */
+#define STEELFAST_ONE(each, parts) each(0, parts)
+#define STEELFAST_TWO(each, parts) each(0, parts), each(1, parts)
+#define STEELFAST_FOUR(each, parts) each(0, parts), each(1, parts), each(2, parts), each(3, parts)
+#define STEELFAST_LOW_F(k, parts) 4 * k, 4 * (k + parts), 4 * k + 1, 4 * (k + parts) + 1
+#define STEELFAST_HIGH_F(k, parts) 4 * k + 2, 4 * (k + parts) + 2, 4 * k + 3, 4 * (k + parts) + 3
+#define STEELFAST_LOW_D(k, parts) 2 * k, 2 * (k + parts)
+#define STEELFAST_HIGH_D(k, parts) 2 * k + 1, 2 * (k + parts) + 1
 
-/* out[j][i] = in[i][j] for a square of four */
-static inline void steelfast_turn_f(const float *in, ptrdiff_t in_stride, float *out, ptrdiff_t out_stride) {
-    steelfast_4f a, b, c, d, ab_low, ab_high, cd_low, cd_high;
-    memcpy(&a, in, sizeof a);
-    memcpy(&b, in + in_stride, sizeof b);
-    memcpy(&c, in + 2 * in_stride, sizeof c);
-    memcpy(&d, in + 3 * in_stride, sizeof d);
-    ab_low = STEELFAST_SHUFFLE(a, b, 0, 4, 1, 5);
-    ab_high = STEELFAST_SHUFFLE(a, b, 2, 6, 3, 7);
-    cd_low = STEELFAST_SHUFFLE(c, d, 0, 4, 1, 5);
-    cd_high = STEELFAST_SHUFFLE(c, d, 2, 6, 3, 7);
-    a = STEELFAST_SHUFFLE(ab_low, cd_low, 0, 1, 4, 5);
-    b = STEELFAST_SHUFFLE(ab_low, cd_low, 2, 3, 6, 7);
-    c = STEELFAST_SHUFFLE(ab_high, cd_high, 0, 1, 4, 5);
-    d = STEELFAST_SHUFFLE(ab_high, cd_high, 2, 3, 6, 7);
-    memcpy(out, &a, sizeof a);
-    memcpy(out + out_stride, &b, sizeof b);
-    memcpy(out + 2 * out_stride, &c, sizeof c);
-    memcpy(out + 3 * out_stride, &d, sizeof d);
+#define STEELFAST_TURNS(name, parts, all)                                                                         \
+    typedef float steelfast_##name##_f __attribute__((vector_size(16 * parts)));                                  \
+    typedef double steelfast_##name##_d __attribute__((vector_size(16 * parts)));                                 \
+    static inline void steelfast_turn_##name##_d(steelfast_##name##_f *v) {                                       \
+        steelfast_##name##_d a = (steelfast_##name##_d)v[0], b = (steelfast_##name##_d)v[1];                      \
+        v[0] = (steelfast_##name##_f)STEELFAST_SHUFFLE(a, b, all(STEELFAST_LOW_D, parts));                        \
+        v[1] = (steelfast_##name##_f)STEELFAST_SHUFFLE(a, b, all(STEELFAST_HIGH_D, parts));                       \
+    }                                                                                                             \
+    static inline void steelfast_turn_##name##_f(steelfast_##name##_f *v) {                                       \
+        steelfast_##name##_f low[2], high[2];                                                                     \
+        low[0] = STEELFAST_SHUFFLE(v[0], v[1], all(STEELFAST_LOW_F, parts));                                      \
+        low[1] = STEELFAST_SHUFFLE(v[2], v[3], all(STEELFAST_LOW_F, parts));                                      \
+        high[0] = STEELFAST_SHUFFLE(v[0], v[1], all(STEELFAST_HIGH_F, parts));                                    \
+        high[1] = STEELFAST_SHUFFLE(v[2], v[3], all(STEELFAST_HIGH_F, parts));                                    \
+        steelfast_turn_##name##_d(low);                                                                           \
+        steelfast_turn_##name##_d(high);                                                                          \
+        v[0] = low[0];                                                                                            \
+        v[1] = low[1];                                                                                            \
+        v[2] = high[0];                                                                                           \
+        v[3] = high[1];                                                                                           \
+    }
+STEELFAST_TURNS(chunk, 1, STEELFAST_ONE)
+
+static inline steelfast_chunk_f steelfast_load(const char *in) {
+    steelfast_chunk_f chunk;
+    memcpy(&chunk, in, sizeof chunk);
+    return chunk;
 }
 
-#ifdef __AVX__
-
-typedef double steelfast_4d __attribute__((vector_size(32)));
-
-static inline void steelfast_turn_d(const double *in, ptrdiff_t in_stride, double *out, ptrdiff_t out_stride) {
-    steelfast_4d a, b, c, d, ab_even, ab_odd, cd_even, cd_odd;
-    memcpy(&a, in, sizeof a);
-    memcpy(&b, in + in_stride, sizeof b);
-    memcpy(&c, in + 2 * in_stride, sizeof c);
-    memcpy(&d, in + 3 * in_stride, sizeof d);
-    ab_even = STEELFAST_SHUFFLE(a, b, 0, 4, 2, 6);
-    ab_odd = STEELFAST_SHUFFLE(a, b, 1, 5, 3, 7);
-    cd_even = STEELFAST_SHUFFLE(c, d, 0, 4, 2, 6);
-    cd_odd = STEELFAST_SHUFFLE(c, d, 1, 5, 3, 7);
-    a = STEELFAST_SHUFFLE(ab_even, cd_even, 0, 1, 4, 5);
-    b = STEELFAST_SHUFFLE(ab_odd, cd_odd, 0, 1, 4, 5);
-    c = STEELFAST_SHUFFLE(ab_even, cd_even, 2, 3, 6, 7);
-    d = STEELFAST_SHUFFLE(ab_odd, cd_odd, 2, 3, 6, 7);
-    memcpy(out, &a, sizeof a);
-    memcpy(out + out_stride, &b, sizeof b);
-    memcpy(out + 2 * out_stride, &c, sizeof c);
-    memcpy(out + 3 * out_stride, &d, sizeof d);
+/* A register of chunks that lie `step` bytes apart. */
+#if defined(__AVX__)
+STEELFAST_TURNS(two, 2, STEELFAST_TWO)
+static inline steelfast_two_f steelfast_two(const char *in, ptrdiff_t step) {
+    return STEELFAST_SHUFFLE(steelfast_load(in), steelfast_load(in + step), 0, 1, 2, 3, 4, 5, 6, 7);
 }
-
-#else
-
-typedef double steelfast_2d __attribute__((vector_size(16)));
-
-static inline void steelfast_turn_two_d(const double *in, ptrdiff_t in_stride, double *out, ptrdiff_t out_stride) {
-    steelfast_2d a, b, even, odd;
-    memcpy(&a, in, sizeof a);
-    memcpy(&b, in + in_stride, sizeof b);
-    even = STEELFAST_SHUFFLE(a, b, 0, 2);
-    odd = STEELFAST_SHUFFLE(a, b, 1, 3);
-    memcpy(out, &even, sizeof even);
-    memcpy(out + out_stride, &odd, sizeof odd);
-}
-
-static inline void steelfast_turn_d(const double *in, ptrdiff_t in_stride, double *out, ptrdiff_t out_stride) {
-    /* line by line of `out`, as its order of writing demands */
-    double square[16];
-    steelfast_turn_two_d(in, in_stride, square, 4);
-    steelfast_turn_two_d(in + 2 * in_stride, in_stride, square + 2, 4);
-    steelfast_turn_two_d(in + 2, in_stride, square + 8, 4);
-    steelfast_turn_two_d(in + 2 * in_stride + 2, in_stride, square + 10, 4);
-    memcpy(out, square, 4 * sizeof(double));
-    memcpy(out + out_stride, square + 4, 4 * sizeof(double));
-    memcpy(out + 2 * out_stride, square + 8, 4 * sizeof(double));
-    memcpy(out + 3 * out_stride, square + 12, 4 * sizeof(double));
-}
-
 #endif
+#if defined(__AVX512F__)
+#define STEELFAST_PARTS 4
+STEELFAST_TURNS(wide, 4, STEELFAST_FOUR)
+static inline steelfast_wide_f steelfast_gathered(const char *in, ptrdiff_t step) {
+    return STEELFAST_SHUFFLE(steelfast_two(in, step), steelfast_two(in + 2 * step, step),
+                             0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+#elif defined(__AVX__)
+#define STEELFAST_PARTS 2
+#define steelfast_wide_f steelfast_two_f
+#define steelfast_turn_wide_f steelfast_turn_two_f
+#define steelfast_turn_wide_d steelfast_turn_two_d
+#define steelfast_gathered steelfast_two
+#else
+#define STEELFAST_PARTS 1
+#define steelfast_wide_f steelfast_chunk_f
+#define steelfast_turn_wide_f steelfast_turn_chunk_f
+#define steelfast_turn_wide_d steelfast_turn_chunk_d
+#define steelfast_gathered(in, step) steelfast_load(in)
+#endif
+
+/* `n` entries make a chunk. Part k of register m holds the chunk of row n * k + m; turned, entries n * k and on of
+ * column m. */
+#define STEELFAST_ROWS(suffix, type, n)                                                                           \
+    static inline void steelfast_rows_to_tiles_##suffix(const type *rows, ptrdiff_t n_classes, type *tiles) {     \
+        ptrdiff_t i, j, m;                                                                                        \
+        steelfast_wide_f v[n];                                                                                    \
+        for (j = 0; j < n_classes; j += n)                                                                        \
+            for (i = 0; i < STEELFAST_LANES; i += n * STEELFAST_PARTS) {                                          \
+                for (m = 0; m < n; m++)                                                                           \
+                    v[m] = steelfast_gathered((const char *)(rows + (i + m) * n_classes + j),                     \
+                                              n * n_classes * (ptrdiff_t)sizeof(type));                           \
+                steelfast_turn_wide_##suffix(v);                                                                  \
+                for (m = 0; m < n; m++) memcpy(tiles + (j + m) * STEELFAST_LANES + i, &v[m], sizeof v[m]);        \
+            }                                                                                                     \
+    }                                                                                                             \
+    static inline void steelfast_tiles_to_rows_##suffix(const type *tiles, ptrdiff_t n_classes, type *rows) {     \
+        ptrdiff_t i, j, m;                                                                                        \
+        steelfast_chunk_f v[n];                                                                                   \
+        for (i = 0; i < STEELFAST_LANES; i += n)                                                                  \
+            for (j = (n_classes - 1) / n * n; j >= 0; j -= n) {                                                   \
+                for (m = 0; m < n; m++)                                                                           \
+                    v[m] = steelfast_load((const char *)(tiles + (j + m) * STEELFAST_LANES + i));                 \
+                steelfast_turn_chunk_##suffix(v);                                                                 \
+                for (m = 0; m < n; m++) memcpy(rows + (i + m) * n_classes + j, &v[m], sizeof v[m]);               \
+            }                                                                                                     \
+    }
+STEELFAST_ROWS(f, float, 4)
+STEELFAST_ROWS(d, double, 2)
 
 #else /* no shuffles: the compiler may find them by itself */
 
-#define STEELFAST_TURN(name, type)                                                                              \
-    static inline void name(const type *in, ptrdiff_t in_stride, type *out, ptrdiff_t out_stride) {             \
-        type square[16];                                                                                        \
-        int i, j;                                                                                               \
-        for (i = 0; i < 4; i++)                                                                                 \
-            for (j = 0; j < 4; j++) square[4 * j + i] = in[i * in_stride + j];                                  \
-        for (j = 0; j < 4; j++) memcpy(out + j * out_stride, square + 4 * j, 4 * sizeof(type));                 \
-    }
-STEELFAST_TURN(steelfast_turn_f, float)
-STEELFAST_TURN(steelfast_turn_d, double)
-
-#endif
-
-#define STEELFAST_ROWS(suffix, type)                                                                            \
-    static inline void steelfast_rows_to_tiles_##suffix(const type *rows, ptrdiff_t n_classes, type *tiles) {   \
-        ptrdiff_t i, j;                                                                                         \
-        for (j = 0; j < n_classes; j += 4)                                                                      \
-            for (i = 0; i < STEELFAST_LANES; i += 4)                                                            \
-                steelfast_turn_##suffix(rows + i * n_classes + j, n_classes, tiles + j * STEELFAST_LANES + i,   \
-                                        STEELFAST_LANES);                                                       \
-    }                                                                                                           \
-    static inline void steelfast_tiles_to_rows_##suffix(const type *tiles, ptrdiff_t n_classes, type *rows) {   \
-        ptrdiff_t i, j;                                                                                         \
-        for (i = 0; i < STEELFAST_LANES; i += 4)                                                                \
-            for (j = (n_classes - 1) & ~(ptrdiff_t)3; j >= 0; j -= 4)                                           \
-                steelfast_turn_##suffix(tiles + j * STEELFAST_LANES + i, STEELFAST_LANES,                       \
-                                        rows + i * n_classes + j, n_classes);                                   \
+#define STEELFAST_ROWS(suffix, type)                                                                              \
+    static inline void steelfast_rows_to_tiles_##suffix(const type *rows, ptrdiff_t n_classes, type *tiles) {     \
+        ptrdiff_t i, j;                                                                                           \
+        for (j = 0; j < n_classes; j++)                                                                           \
+            for (i = 0; i < STEELFAST_LANES; i++) tiles[j * STEELFAST_LANES + i] = rows[i * n_classes + j];       \
+    }                                                                                                             \
+    static inline void steelfast_tiles_to_rows_##suffix(const type *tiles, ptrdiff_t n_classes, type *rows) {     \
+        ptrdiff_t i, j;                                                                                           \
+        for (i = 0; i < STEELFAST_LANES; i++)                                                                     \
+            for (j = 0; j < n_classes; j++) rows[i * n_classes + j] = tiles[j * STEELFAST_LANES + i];             \
     }
 STEELFAST_ROWS(f, float)
 STEELFAST_ROWS(d, double)
+
+#endif
 
 #endif
