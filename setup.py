@@ -47,7 +47,7 @@ else:
         "-fno-trapping-math",
         "-ffp-contract=off",
         # what gcc unrolls before it vectorises, as loops over LANES, it no longer vectorises
-        "--param=max-completely-peel-times=8",
+        "--param=max-completely-peel-times=4",
         "-g0",
         "-Wall",
         "-Wextra",

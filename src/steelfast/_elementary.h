@@ -41,6 +41,14 @@ static inline double steelfast_exponent_d(double x, double *inverse_power) {
     return steelfast_from_bits_d(0x4330000000000000u | e) - (4503599627370496.0 + 1023.0);
 }
 
+/* a / b within a sixteenth, for positive normal numbers of which neither is 2**100 times the other. */
+static inline float steelfast_rough_ratio_f(float a, float b) {
+    return steelfast_from_bits_f(steelfast_bits_f(a) - steelfast_bits_f(b) + 0x3f800000u);
+}
+static inline double steelfast_rough_ratio_d(double a, double b) {
+    return steelfast_from_bits_d(steelfast_bits_d(a) - steelfast_bits_d(b) + 0x3ff0000000000000u);
+}
+
 /* The upper half of the significand: products of two such numbers are exact. */
 static inline float steelfast_upper_f(float x) {
     return steelfast_from_bits_f(steelfast_bits_f(x) & 0xfffff000u);

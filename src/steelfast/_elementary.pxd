@@ -20,6 +20,8 @@ cdef extern from "_elementary.h" nogil:
     double power_d "steelfast_power_d"(double)
     float exponent_f "steelfast_exponent_f"(float, float*)
     double exponent_d "steelfast_exponent_d"(double, double*)
+    float rough_ratio_f "steelfast_rough_ratio_f"(float, float)
+    double rough_ratio_d "steelfast_rough_ratio_d"(double, double)
     float upper_f "steelfast_upper_f"(float)
     double upper_d "steelfast_upper_d"(double)
     ctypedef unsigned int environment "steelfast_environment"
@@ -212,19 +214,13 @@ cdef inline floating exp_scaled(floating x, floating base, floating* low) noexce
 
 # --- log -----------------------------------------------------------------------------------------------------
 
-cdef inline floating log_of_reduced(floating k, floating f, floating f_low, floating* result_low) noexcept nogil:
-    """k · log 2 + log(1 + f + f_low) as a pair, for sqrt(1/2) <= 1 + f < sqrt(2) and a small f_low."""
-    cdef floating s = f / (<floating>2.0 + f)
-    cdef floating z = s * s
-    cdef floating half_square = <floating>0.5 * f * f
-    cdef floating series, low, inner, start, start_low
-    low = f_low - (s + s) * f_low
+cdef inline floating log_series(floating z) noexcept nogil:
+    """R in log(1 + f) = 2 s + s z R(z), for s = f / (2 + f), z = s² and 2/3 <= 1 + f <= 3/2."""
+    cdef floating series
     if floating is float:
         series = <float>0.2987306975157250539
         series = multiply_add(series, z, <float>0.39977495763652679353)
         series = multiply_add(series, z, <float>0.66666776715039007792)
-        low = low + k * <float>1.42860682030941723212e-6
-        start = k * <float>0.693145751953125
     else:
         series = 0.1479750276950684446
         series = multiply_add(series, z, 0.15313903663221415226)
@@ -233,11 +229,64 @@ cdef inline floating log_of_reduced(floating k, floating f, floating f_low, floa
         series = multiply_add(series, z, 0.28571428743261601965)
         series = multiply_add(series, z, 0.3999999999941109596)
         series = multiply_add(series, z, 0.66666666666667348941)
-        low = low + k * 5.497923018708371e-14
-        start = k * 0.6931471805598903
-    inner = half_square - (s * (half_square + series * z) + low)
-    start = fast_two_sum(start, f, &start_low)
+    return series
+
+
+cdef inline floating log2_upper(floating k) noexcept nogil:
+    """k · log 2 but for `log2_lower`: exact, for the constant has few bits."""
+    if floating is float:
+        return k * <float>0.693145751953125
+    else:
+        return k * 0.6931471805598903
+
+
+cdef inline floating log2_lower(floating k) noexcept nogil:
+    if floating is float:
+        return k * <float>1.42860682030941723212e-6
+    else:
+        return k * 5.497923018708371e-14
+
+
+cdef inline floating log_of_reduced(floating k, floating f, floating f_low, floating* result_low) noexcept nogil:
+    """k · log 2 + log(1 + f + f_low) as a pair, for sqrt(1/2) <= 1 + f < sqrt(2) and a small f_low."""
+    cdef floating s = f / (<floating>2.0 + f)
+    cdef floating z = s * s
+    cdef floating half_square = <floating>0.5 * f * f
+    cdef floating low, inner, start, start_low
+    low = (f_low - (s + s) * f_low) + log2_lower(k)
+    inner = half_square - (s * (half_square + log_series(z) * z) + low)
+    start = fast_two_sum(log2_upper(k), f, &start_low)
     return fast_two_sum(start, start_low - inner, result_low)
+
+
+cdef inline floating log_of_ratio(
+    floating others, floating others_low, floating count, floating unit, floating unit_low, floating* low,
+) noexcept nogil:
+    """log(count + others / unit) as a pair, for whole numbers count and pairs others and unit that are not negative.
+
+    It keeps its relative accuracy where the result is small: with 2**k the power of two next to the argument and
+    c = 2**-k, s = f / (2 + f) is the ratio of others · c + unit · (count · c - 1), which is then exactly others · c,
+    and of that plus 2 unit; so one division is enough.
+    """
+    cdef floating k, c, excess, product, product_low, f, f_low, g, g_low, inverse, s, s_low, z, start, start_low, rest
+    if floating is float:
+        k = exponent_f(rough_ratio_f(multiply_add(count, unit, others), unit), &c)
+    else:
+        k = exponent_d(rough_ratio_d(multiply_add(count, unit, others), unit), &c)
+    excess = count * c - <floating>1.0
+    product = two_product(unit, excess, &product_low)
+    f = two_sum(others * c, product, &f_low)
+    f_low = f_low + (product_low + (others_low * c + unit_low * excess))
+    g = fast_two_sum(unit + unit, f, &g_low)
+    g_low = g_low + (f_low + (unit_low + unit_low))
+    inverse = <floating>1.0 / g
+    s = f * inverse
+    product = two_product(s, g, &product_low)
+    s_low = (((f - product) - product_low) + (f_low - s * g_low)) * inverse
+    z = s * s
+    rest = (s_low + s_low) + (multiply_add(s * z, log_series(z), log2_lower(k)))
+    start = fast_two_sum(log2_upper(k), s + s, &start_low)
+    return fast_two_sum(start, start_low + rest, low)
 
 
 cdef inline floating log1p(floating x, floating x_low, floating* low) noexcept nogil:

@@ -59,6 +59,7 @@ from steelfast._rows cimport (
     maximum_block,
     maximum_row,
     prepared,
+    put,
     range_of_exp,
     row_is_defined,
     scale_block,
@@ -171,6 +172,12 @@ cdef inline floating label_weight(
     return weight
 
 
+cdef inline void clear_row(floating* row, Py_ssize_t stride, Py_ssize_t n_classes) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n_classes):
+        row[j * stride] = <floating>0.0
+
+
 cdef inline void few_with_labels(
     const floating* logits, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_classes, const int64_t* labels,
     const floating* class_weight, const floating* sample_weight, floating scale, floating scale_low,
@@ -196,7 +203,8 @@ cdef inline void few_with_labels(
     cdef floating rest[LANES]
     cdef floating label_grad[LANES]
     cdef floating low
-    cdef Py_ssize_t lane, j, k
+    cdef Py_ssize_t lane
+    cdef Py_ssize_t n_ignored = 0
     cdef Py_ssize_t n_lanes = min(LANES, n_rows)
     fill_lanes(-<floating>INFINITY, maximum)
     fill_lanes(<floating>0.0, others)
@@ -204,13 +212,16 @@ cdef inline void few_with_labels(
     fill_lanes(<floating>0.0, ties)
     fill_lanes(<floating>0.0, weight)
     fill_lanes(<floating>0.0, label_logit)
+    fill_lanes(<floating>0.0, label_grad)
     load_rows(logits + first * n_classes, n_classes, 1, n_rows, n_classes, block)
     for lane in range(n_lanes):
         weight[lane] = label_weight(first + lane, labels, class_weight, sample_weight)
-        if labels[first + lane] < 0:
-            # an ignored row counts for nothing, whatever its logits are
-            for j in range(n_classes):
-                block[j * LANES + lane] = <floating>0.0
+        n_ignored += labels[first + lane] < 0
+    if n_ignored:
+        # they count for nothing, whatever their logits are
+        for lane in range(n_lanes):
+            if labels[first + lane] < 0:
+                clear_row(block + lane, LANES, n_classes)
     maximum_block(block, n_classes, maximum)
     if not are_ordinary(maximum):
         settle_rows(block, n_classes, maximum, True)
@@ -238,14 +249,15 @@ cdef inline void few_with_labels(
                 &factor_low[lane], &top[lane], &rest[lane],
             )
         for lane in range(n_lanes):
-            k = max(labels[first + lane], 0) * LANES + lane
+            label_grad[lane] = block[max(labels[first + lane], 0) * LANES + lane]
+        for lane in range(LANES):
             label_grad[lane] = gradient_entry(
-                block[k], total[lane], total[lane], factor[lane], factor_low[lane], top[lane], rest[lane],
+                label_grad[lane], total[lane], total[lane], factor[lane], factor_low[lane], top[lane], rest[lane],
             )
         fill_lanes(<floating>0.0, marks)
         scale_block(block, block, n_classes, factor, factor_low, marks, top)
         for lane in range(n_lanes):
-            block[max(labels[first + lane], 0) * LANES + lane] = label_grad[lane]
+            put(block + max(labels[first + lane], 0) * LANES + lane, label_grad[lane])
         store_rows(block, grad + first * n_classes, n_classes, 1, n_rows, n_classes, grad != logits)
 
 
@@ -421,8 +433,7 @@ cdef inline void few_with_targets(
             else:
                 # an ignored row counts for nothing, whatever its logits are
                 weight[lane] = <floating>0.0
-                for j in range(n_classes):
-                    block[j * LANES + lane] = <floating>0.0
+                clear_row(block + lane, LANES, n_classes)
     if labels != NULL or smoothing != <floating>0.0 or class_weight != NULL or sample_weight != NULL:
         for j in range(n_classes):
             weigh_tile(

@@ -33,11 +33,9 @@ from steelfast._elementary cimport (
     exp_reach,
     exp_scale,
     exp_scaled,
-    exp_unscale,
-    log1p,
+    log_of_ratio,
     multiply_add,
     pair_times_pair,
-    reciprocal,
     times_pair,
     two_sum,
 )
@@ -49,6 +47,8 @@ cdef extern from "_transpose.h" nogil:
     void rows_to_tiles_d "steelfast_rows_to_tiles_d"(const double*, Py_ssize_t, double*)
     void tiles_to_rows_f "steelfast_tiles_to_rows_f"(const float*, Py_ssize_t, float*)
     void tiles_to_rows_d "steelfast_tiles_to_rows_d"(const double*, Py_ssize_t, double*)
+    void put_f "steelfast_put_f"(float*, float)
+    void put_d "steelfast_put_d"(double*, double)
     void fetch "steelfast_fetch"(const void*, Py_ssize_t)
 
 cdef enum:
@@ -64,6 +64,14 @@ cdef inline void fill_lanes(floating value, floating* lanes) noexcept nogil:
     cdef Py_ssize_t lane
     for lane in range(LANES):
         lanes[lane] = value
+
+
+cdef inline void put(floating* entry, floating x) noexcept nogil:
+    """entry[0] = x by itself: many such stores in one instruction are slower than one after the other."""
+    if floating is float:
+        put_f(entry, x)
+    else:
+        put_d(entry, x)
 
 
 cdef inline bint roomy(
@@ -224,12 +232,8 @@ cdef inline floating logsumexp_of(
     floating* low,
 ) noexcept nogil:
     """maximum + log(sum of exp(x - maximum)) over a row, as a pair."""
-    cdef floating inverse, inverse_low, ratio, ratio_low, x, x_low, log_sum, log_sum_low, result
-    # the scale comes off last: the parts of a small product must not be subnormal
-    inverse = reciprocal(largest * exp_unscale(largest), largest_low * exp_unscale(largest), &inverse_low)
-    ratio = pair_times_pair(others, others_low, inverse, inverse_low, &ratio_low)
-    x = two_sum(ties - <floating>1.0, ratio * exp_unscale(ratio), &x_low)
-    log_sum = log1p(x, x_low + ratio_low * exp_unscale(ratio), &log_sum_low)
+    cdef floating log_sum, log_sum_low, result
+    log_sum = log_of_ratio(others, others_low, ties, largest, largest_low, &log_sum_low)
     result = two_sum(maximum, log_sum, low)
     low[0] = low[0] + log_sum_low
     return result
@@ -518,7 +522,7 @@ cdef inline void exp_row(
     cdef floating base[LANES]
     cdef floating* run = block
     cdef Py_ssize_t length = run_length(maximum)
-    cdef Py_ssize_t j, n, n_direct, n_tiles
+    cdef Py_ssize_t j, n, n_tiles
     cdef bint direct = stride == 1 and is_ordinary(maximum)
     fill_lanes(anchor_of(maximum), anchor)
     range_of_exp(anchor, least, base)
@@ -529,12 +533,11 @@ cdef inline void exp_row(
             run = block + j
         fetch_run(row + j * stride + ahead, stride, n)
         fetch_run(exps + j * exps_stride, exps_stride, n)
-        n_direct = n - n % LANES if direct else 0
-        exp_block(row + j, run, n_direct // LANES, least, base, total, total_low)
-        if n_direct < n:
-            n_tiles = load_prepared(
-                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, run + n_direct)
-            exp_block(run + n_direct, run + n_direct, n_tiles, least, base, total, total_low)
+        if direct and n % LANES == 0:
+            exp_block(row + j, run, n // LANES, least, base, total, total_low)
+        else:
+            n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
+            exp_block(run, run, n_tiles, least, base, total, total_low)
         if n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
     end_sums(total, total_low)
@@ -551,7 +554,7 @@ cdef inline void exp_row_apart(
     cdef floating base[LANES]
     cdef floating* run = block
     cdef Py_ssize_t length = run_length(maximum)
-    cdef Py_ssize_t j, n, n_direct, n_tiles, lane
+    cdef Py_ssize_t j, n, n_tiles, lane
     cdef bint direct = stride == 1 and is_ordinary(maximum)
     fill_lanes(anchor_of(maximum), anchor)
     range_of_exp(anchor, least, base)
@@ -565,14 +568,11 @@ cdef inline void exp_row_apart(
         fetch_run(row + j * stride + ahead, stride, n)
         if exps != NULL:
             fetch_run(exps + j * exps_stride, exps_stride, n)
-        n_direct = n - n % LANES if direct else 0
-        exp_block_apart(
-            row + j, run, n_direct // LANES, anchor, least, base, exps != NULL, others, others_low, ties)
-        if n_direct < n:
-            n_tiles = load_prepared(
-                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, run + n_direct)
-            exp_block_apart(
-                run + n_direct, run + n_direct, n_tiles, anchor, least, base, exps != NULL, others, others_low, ties)
+        if direct and n % LANES == 0:
+            exp_block_apart(row + j, run, n // LANES, anchor, least, base, exps != NULL, others, others_low, ties)
+        else:
+            n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
+            exp_block_apart(run, run, n_tiles, anchor, least, base, exps != NULL, others, others_low, ties)
         if exps != NULL and n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
     sum_lanes(others, others_low)

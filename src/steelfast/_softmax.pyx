@@ -50,6 +50,7 @@ from steelfast._rows cimport (
     fill_lanes,
     finite_maximum,
     infinite,
+    is_ordinary,
     load_rows,
     load_prepared,
     load_run,
@@ -88,8 +89,7 @@ cdef enum ElementMap:
 # --- kernels -----------------------------------------------------------------------------------------------------
 
 cdef inline void log_softmax_block(
-    const floating* logits, floating* log_probs, Py_ssize_t n_tiles,
-    const floating* logsumexp, const floating* logsumexp_low,
+    floating* block, Py_ssize_t n_tiles, const floating* logsumexp, const floating* logsumexp_low,
 ) noexcept nogil:
     cdef Py_ssize_t lane, j
     cdef floating total, total_low
@@ -99,7 +99,7 @@ cdef inline void log_softmax_block(
         total = logsumexp[lane]
         total_low = logsumexp_low[lane]
         for j in range(n_tiles):
-            log_probs[j * LANES + lane] = log_prob(logits[j * LANES + lane], total, total_low)
+            block[j * LANES + lane] = log_prob(block[j * LANES + lane], total, total_low)
 
 
 cdef inline floating logsumexp_result(floating maximum, floating total, floating total_low) noexcept nogil:
@@ -200,7 +200,7 @@ cdef inline void log_few(
             others[lane], others_low[lane], ties[lane], largest, largest_low, &total_low[lane],
         )
     if kind == LOG_SOFTMAX:
-        log_softmax_block(block, block, n_classes, total, total_low)
+        log_softmax_block(block, n_classes, total, total_low)
         store_rows(block, result, result_row_stride, result_class_stride, n_rows, n_classes, result != logits)
     else:
         for lane in range(LANES):
@@ -214,7 +214,6 @@ cdef inline void log_many(
 ) noexcept nogil:
     """log-softmax or log-sum-exp of one row of more than TILES classes; the next one is `ahead`."""
     cdef floating block[RUN]
-    cdef floating* run
     cdef floating others[LANES]
     cdef floating others_low[LANES]
     cdef floating ties[LANES]
@@ -223,7 +222,7 @@ cdef inline void log_many(
     cdef floating anchor, largest, largest_low, value, value_low
     cdef floating maximum = maximum_row(logits, class_stride, n_classes)
     cdef bint defined = kind == LOGSUMEXP or row_is_defined(logits, class_stride, n_classes, maximum)
-    cdef Py_ssize_t j, n, n_direct, n_tiles
+    cdef Py_ssize_t j, n, n_tiles
     exp_row_apart(
         logits, class_stride, n_classes, ahead, maximum, defined, block, <floating*> NULL, 0,
         others, others_low, ties,
@@ -237,18 +236,22 @@ cdef inline void log_many(
     if kind == LOGSUMEXP:
         result[0] = logsumexp_result(maximum, value, value_low)
         return
+    if is_ordinary(maximum) and class_stride == 1 and result_class_stride == 1:
+        # without a detour
+        if logits == result:
+            for j in range(n_classes):
+                result[j] = log_prob(result[j], value, value_low)
+        else:
+            for j in range(n_classes):
+                result[j] = log_prob(logits[j], value, value_low)
+        return
     fill_lanes(value, total)
     fill_lanes(value_low, total_low)
     for j from 0 <= j < n_classes by RUN:
         n = min(RUN, n_classes - j)
         n_tiles = load_prepared(logits + j * class_stride, class_stride, n, maximum, defined, block)
-        n_direct = n // LANES if result_class_stride == 1 else 0
-        log_softmax_block(block, result + j, n_direct, total, total_low)
-        n_direct *= LANES
-        if n_direct < n:
-            run = block + n_direct
-            log_softmax_block(run, run, n_tiles - n_direct // LANES, total, total_low)
-            store_run(run, result + (j + n_direct) * result_class_stride, result_class_stride, n - n_direct)
+        log_softmax_block(block, n_tiles, total, total_low)
+        store_run(block, result + j * result_class_stride, result_class_stride, n)
 
 
 cdef void map_rows(

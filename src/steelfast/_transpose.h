@@ -26,6 +26,9 @@ static inline void steelfast_fetch(const void *start, ptrdiff_t n_bytes) {
 #endif
 }
 
+static inline void steelfast_put_f(volatile float *entry, float x) { *entry = x; }
+static inline void steelfast_put_d(volatile double *entry, double x) { *entry = x; }
+
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define STEELFAST_SHUFFLE __builtin_shufflevector
