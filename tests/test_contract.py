@@ -624,7 +624,13 @@ REFUSED = {
     "no axis": ("softmax", (LOGITS, None), {}, TypeError, ["axis", "integer"]),
     "two axes": ("logsumexp", (LOGITS, (0, 1)), {}, TypeError, ["axis", "integer"]),
     "Jacobian of a scalar": ("softmax_jacobian", (1.0,), {}, ValueError, ["probs"]),
-    "loss of a scalar": ("softmax_cross_entropy", (1.0, 0), {}, ValueError, ["logits"]),
+    "loss of a scalar": (
+        "softmax_cross_entropy",
+        (1.0, 0),
+        {},
+        ValueError,
+        ["logits", "one dimension", "a single number"],
+    ),
     "label too large": (*labelled([0, 1, 3, 0]), ValueError, ["targets", "3", "row 2", "0", "2"]),
     "negative label": (*labelled([0, 1, 2, -1]), ValueError, ["targets", "-1", "row 3"]),
     "label for nothing": (*labelled([-100, 1, 2, 0]), ValueError, ["targets", "-100", "row 0"]),
@@ -678,6 +684,11 @@ REFUSED = {
     ),
     "class_weight complex": (*weighted(class_weight=[1, 1j, 1]), TypeError, ["class_weight"]),
     "class_weight text": (*weighted(class_weight="balanced"), TypeError, ["class_weight"]),
+    "class_weight ragged": (
+        *weighted(class_weight=[[1, 2], [3]]),
+        ValueError,
+        ["class_weight", "lists of equal lengths", "[[1, 2], [3]]"],
+    ),
     "sample_weight too long": (
         *weighted(sample_weight=[1] * 5),
         ValueError,

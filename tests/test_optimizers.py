@@ -306,7 +306,7 @@ def test_a_refused_step_is_not_remembered(make):
 )
 def test_settings_out_of_range(make, settings):
     [name] = settings
-    with pytest.raises(ValueError, match=f"^{name} must lie in"):
+    with pytest.raises(ValueError, match=f"^{name} must be at least 0 and (finite|below 1|at most 1), got"):
         make(**settings)
 
 

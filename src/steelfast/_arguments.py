@@ -22,15 +22,22 @@ def described(x: object) -> str:
     return f"{x!r:.60} of type {type(x).__name__}"
 
 
+def as_array(x: object, name: str) -> Array:
+    """x as an array of whatever dtype."""
+    try:
+        return np.asarray(x)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be an array, or lists of equal lengths that make one, got {described(x)}"
+        ) from None
+
+
 def as_floating(x: object, name: str) -> tuple[Array, np.dtype[Any]]:
     """x as an aligned array of the dtype that the kernels compute in, and the dtype of results for it.
 
     float16 is computed in float32 and handed back as float16; integers and booleans become float64.
     """
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    array = as_array(x, name)
     kind, itemsize = array.dtype.kind, array.dtype.itemsize
     if kind == "f" and itemsize <= 8:
         result = np.dtype(f"f{itemsize}")
@@ -50,6 +57,8 @@ def as_axis(axis: object, x: Array, name: str) -> int:
         number = index(axis)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"axis must be an integer, got {described(axis)}") from None
+    if x.ndim == 0:
+        raise ValueError(f"{name} must have at least one dimension, the axis of the classes, got a single number")
     if not -x.ndim <= number < x.ndim:
         raise ValueError(f"axis {number} is out of range for {name} of {x.ndim} dimensions")
     if x.shape[number] == 0:
@@ -77,7 +86,7 @@ def as_weights(weights: object, name: str, shape: tuple[int, ...], dtype: np.dty
 
 def as_labels(labels: object, shape: tuple[int, ...], n_classes: int, ignore_index: int | None) -> Array:
     """The labels of `targets` as contiguous int64: within 0 … n_classes - 1, and -1 for a row that is ignored."""
-    array = np.asarray(labels)
+    array = as_array(labels, "targets")
     if array.size == 0 and not isinstance(labels, np.ndarray):
         array = array.astype(np.int64)  # an empty list says nothing of its dtype
     if array.dtype.kind == "f" and array.ndim == len(shape) + 1:
@@ -96,14 +105,20 @@ def as_labels(labels: object, shape: tuple[int, ...], n_classes: int, ignore_ind
     return converted_labels
 
 
-def as_number(x: object, name: str, low: float, high: float) -> float:
-    """A real number within low … high."""
+def as_number(x: object, name: str, low: float, high: float, *, below: bool = False) -> float:
+    """A real number within low … high, or below high."""
     array, _ = as_floating(x, name)
     if array.ndim != 0:
         raise TypeError(f"{name} must be a number, got {described(array)}")
-    if not low <= float(array) <= high:
-        raise ValueError(f"{name} must lie in {low:g} … {high:g}, got {float(array)!r}")
-    return float(array)
+    number = float(array)
+    if not (low <= number < high if below else low <= number <= high):
+        limits = [f"at least {low:g}"]
+        if below:
+            limits.append("finite" if high == np.inf else f"below {high:g}")
+        elif high < np.inf:
+            limits.append(f"at most {high:g}")
+        raise ValueError(f"{name} must be {' and '.join(limits)}, got {number!r}")
+    return number
 
 
 def as_index(x: object, name: str) -> int:

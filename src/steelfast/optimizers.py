@@ -39,7 +39,7 @@ class _Base:
     _memory = 0
 
     def __init__(self, learning_rate: float) -> None:
-        self.learning_rate = as_number(learning_rate, "learning_rate", 0.0, np.finfo(float).max)
+        self.learning_rate = as_number(learning_rate, "learning_rate", 0.0, np.inf, below=True)
         self._states: dict[int, tuple[weakref.ref[Array], list[Array], list[int]]] = {}
 
     def update(self, parameter: Array, gradient: ArrayLike) -> None:
@@ -185,8 +185,8 @@ class Adam(_Base):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(learning_rate)
-        self.beta1 = as_number(beta1, "beta1", 0.0, np.nextafter(1.0, 0.0))
-        self.beta2 = as_number(beta2, "beta2", 0.0, np.nextafter(1.0, 0.0))
+        self.beta1 = as_number(beta1, "beta1", 0.0, 1.0, below=True)
+        self.beta2 = as_number(beta2, "beta2", 0.0, 1.0, below=True)
         self.eps = as_number(eps, "eps", 0.0, 1.0)
 
     def _step(self, parameter: Array, gradient: Array, memory: list[Array], step: int) -> None:
