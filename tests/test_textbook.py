@@ -119,6 +119,51 @@ def test_eval_accuracy():
     assert textbook.eval_accuracy(right.tolist(), ONE_HOT.tolist()) == 5 / 6
 
 
+TEXT, WIDE, ROW = [["a"]], np.zeros((6, 4)), np.zeros((1, 5))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error", "message"),
+    [
+        ("relu", (TEXT,), TypeError, "^x must hold real numbers"),
+        ("sigmoid", (TEXT,), TypeError, "^x must hold real numbers"),
+        ("sigmoid_derv", (X, TEXT), TypeError, "^y must hold real numbers"),
+        ("sigmoid_cross_entropy_with_logits", (TEXT, X), TypeError, "^z must hold real numbers"),
+        ("sigmoid_cross_entropy_with_logits", (X, TEXT), TypeError, "^x must hold real numbers"),
+        ("sigmoid_cross_entropy_with_logits", (WIDE, X), ValueError, r"broadcast: z \(6, 4\) and x \(6, 5\)$"),
+        ("sigmoid_cross_entropy_with_logits_derv", (WIDE, X), ValueError, r"broadcast: z \(6, 4\) and x \(6, 5\)$"),
+        ("softmax", (TEXT,), TypeError, "^x must hold real numbers"),
+        ("softmax", (1.0,), ValueError, "^x must have at least one dimension"),
+        ("softmax_derv", (X, TEXT), TypeError, "^y must hold real numbers"),
+        ("softmax_derv", (X, 1.0), ValueError, "^y must have at least one dimension"),
+        ("softmax_cross_entropy_with_logits", (TEXT, X), TypeError, "^labels must hold real numbers"),
+        (
+            "softmax_cross_entropy_with_logits",
+            (ROW, X),
+            ValueError,
+            r"^logits must have the shape of labels, \(1, 5\), got \(6, 5\)$",
+        ),
+        (
+            "softmax_cross_entropy_with_logits",
+            ([[1.0], [0.0, 1.0]], X),
+            ValueError,
+            "^labels must be an array, or lists",
+        ),
+        (
+            "softmax_cross_entropy_with_logits_derv",
+            (WIDE, X),
+            ValueError,
+            r"broadcast: labels \(6, 4\) and logits \(6, 5\)$",
+        ),
+        ("eval_accuracy", (X, [0] * 6), ValueError, r"\by\b.*\(6,\)"),
+        ("eval_accuracy", (X, ROW), ValueError, r"^y must have the shape of output, \(6, 5\), got \(1, 5\)$"),
+    ],
+)
+def test_a_message_names_the_argument_as_the_book_does(name, arguments, error, message):
+    with pytest.raises(error, match=message):
+        getattr(textbook, name)(*arguments)
+
+
 # ---- the experiment
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steelfast import _kernels, trainer
+from steelfast._arguments import as_axis, as_floating
 from steelfast.datasets import SteelPlates, load_steel_plates
 from steelfast.experiments import SEED, Epoch, Run, capped_cross_entropy, run
 
@@ -40,6 +41,7 @@ def relu(x: ArrayLike) -> Array:
     >>> relu([-1.0, 2.0])
     array([0., 2.])
     """
+    [x] = _numbers(x=x)
     positive: Array = np.maximum(x, 0)
     return positive
 
@@ -60,7 +62,7 @@ def sigmoid_derv(x: ArrayLike, y: ArrayLike) -> Array:
     >>> sigmoid_derv([0.0], sigmoid([0.0]))
     array([0.25])
     """
-    y = np.asarray(y)
+    [y] = _numbers(y=y)
     derivative: Array = y * (1 - y)
     return derivative
 
@@ -71,7 +73,7 @@ def sigmoid_cross_entropy_with_logits(z: ArrayLike, x: ArrayLike) -> Array:
     >>> sigmoid_cross_entropy_with_logits([1.0], [0.0])
     array([0.69314718])
     """
-    z, x = np.broadcast_arrays(z, x)
+    z, x = np.broadcast_arrays(*_numbers(z=z, x=x))
     losses: Array = _kernels.sigmoid_cross_entropy(x, z, reduction="none")
     return losses
 
@@ -82,7 +84,7 @@ def sigmoid_cross_entropy_with_logits_derv(z: ArrayLike, x: ArrayLike) -> Array:
     >>> sigmoid_cross_entropy_with_logits_derv([1.0], [0.0])
     array([-0.5])
     """
-    z, x = np.broadcast_arrays(z, x)
+    z, x = np.broadcast_arrays(*_numbers(z=z, x=x))
     grad: Array = _kernels.sigmoid_cross_entropy_grad(x, z, reduction="none")
     return grad
 
@@ -93,7 +95,7 @@ def softmax(x: ArrayLike) -> Array:
     >>> softmax([[0.0, 0.0]])
     array([[0.5, 0.5]])
     """
-    return _kernels.softmax(x)
+    return _kernels.softmax(*_rows(x=x))
 
 
 def softmax_derv(x: ArrayLike, y: ArrayLike) -> Array:
@@ -103,7 +105,7 @@ def softmax_derv(x: ArrayLike, y: ArrayLike) -> Array:
     array([[[ 0.25, -0.25],
             [-0.25,  0.25]]])
     """
-    return _kernels.softmax_jacobian(y)
+    return _kernels.softmax_jacobian(*_rows(y=y))
 
 
 def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> Array:
@@ -114,7 +116,7 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> A
     >>> softmax_cross_entropy_with_logits([[1.0, 0.0]], [[0.0, 1000.0]])
     array([23.02585093])
     """
-    return capped_cross_entropy(labels, logits)
+    return capped_cross_entropy(*_rows(labels=labels, logits=logits))
 
 
 def softmax_cross_entropy_with_logits_derv(labels: ArrayLike, logits: ArrayLike) -> Array:
@@ -123,7 +125,8 @@ def softmax_cross_entropy_with_logits_derv(labels: ArrayLike, logits: ArrayLike)
     >>> softmax_cross_entropy_with_logits_derv([[1.0, 0.0]], [[0.0, 0.0]])
     array([[-0.5,  0.5]])
     """
-    grad: Array = _kernels.softmax(logits) - np.asarray(labels)
+    labels, logits = _numbers(labels=labels, logits=logits)
+    grad: Array = _kernels.softmax(logits) - labels
     return grad
 
 
@@ -133,7 +136,8 @@ def eval_accuracy(output: ArrayLike, y: ArrayLike) -> float:
     >>> eval_accuracy([[0.1, 0.9], [0.8, 0.2]], [[0, 1], [0, 1]])
     0.5
     """
-    return trainer.accuracy(np.asarray(output), np.argmax(y, axis=1))
+    output, y = _rows(output=output, y=y)
+    return trainer.accuracy(output, np.argmax(y, axis=1))
 
 
 def steel_exec(
@@ -189,3 +193,30 @@ def steel_exec(
         callback=print_line,
     )
     print(f"\nFinal Test: final accuracy = {result.final_test_accuracy:5.3f}")
+
+
+# what is wrong with an argument is said here: the kernels know it under another name
+
+
+def _numbers(**arguments: ArrayLike) -> list[Array]:
+    """The arguments as arrays of numbers whose shapes broadcast."""
+    for name, argument in arguments.items():
+        as_floating(argument, name)
+    arrays = [np.asarray(argument) for argument in arguments.values()]
+    try:
+        np.broadcast_shapes(*(array.shape for array in arrays))
+    except ValueError:
+        shapes = " and ".join(f"{name} {array.shape}" for name, array in zip(arguments, arrays, strict=True))
+        raise ValueError(f"the shapes do not broadcast: {shapes}") from None
+    return arrays
+
+
+def _rows(**arguments: ArrayLike) -> list[Array]:
+    """The arguments as arrays of numbers of one shape, with a row for each plate."""
+    arrays = _numbers(**arguments)
+    (first, _), *_ = arguments.items()
+    for name, array in zip(arguments, arrays, strict=True):
+        as_axis(-1, array, name)
+        if array.shape != arrays[0].shape:
+            raise ValueError(f"{name} must have the shape of {first}, {arrays[0].shape}, got {array.shape}")
+    return arrays
