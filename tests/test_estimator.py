@@ -360,13 +360,13 @@ def test_one_class():
         ({"loss": "hinge"}, ValueError, "^loss must be one of .*, got 'hinge'"),
         ({"optimizer": "lbfgs"}, ValueError, "^optimizer must be one of .*'lbfgs'"),
         ({"optimizer": None}, ValueError, "^optimizer must be one of .*None"),
-        ({"learning_rate": -1}, ValueError, "^learning_rate must lie in"),
+        ({"learning_rate": -1}, ValueError, "^learning_rate must be at least 0 and finite, got -1"),
         ({"learning_rate": "fast"}, TypeError, "^learning_rate"),
         ({"batch_size": 0}, ValueError, "^batch_size must be at least 1, got 0"),
         ({"batch_size": 1.5}, TypeError, "^batch_size must be an integer"),
         ({"max_epochs": -1}, ValueError, "^max_epochs must be at least 1, got -1"),
-        ({"l2": -1e-3}, ValueError, "^l2 must lie in"),
-        ({"l2": np.nan}, ValueError, "^l2 must lie in"),
+        ({"l2": -1e-3}, ValueError, "^l2 must be at least 0 and finite"),
+        ({"l2": np.nan}, ValueError, "^l2 must be at least 0 and finite"),
         ({"dtype": "float16"}, ValueError, "^dtype must be one of .*'float16'"),
         ({"class_weight": "fair"}, ValueError, "class_weight"),
         ({"class_weight": dict.fromkeys(range(3), 0)}, ValueError, "^class_weight leaves all"),
@@ -581,8 +581,8 @@ def rewritten(path, **changed):
     "changed",
     [
         {"about": None},
-        {"about": np.array("{}")},
-        {"about": np.array("no JSON")},
+        {"about": np.frombuffer(b"{}", np.uint8)},
+        {"about": np.frombuffer(b"no JSON", np.uint8)},
         {"coef_": None},
         {"coef_": np.zeros(2)},
         {"coef_": np.zeros((3, 3))},
@@ -605,7 +605,7 @@ def test_whole_archives_with_the_wrong_arrays(model_file, changed):
     "changed",
     [
         {"format": "other"},
-        {"version": 2},
+        {"version": 1},
         {"parameters": {}},
         {"parameters": {"class_weight": None, "loss": "hinge"}},
         {"parameters": {"class_weight": None, "unknown": 1}},
@@ -615,9 +615,16 @@ def test_whole_archives_with_the_wrong_arrays(model_file, changed):
 )
 def test_whole_archives_with_the_wrong_description(model_file, changed):
     with np.load(model_file) as archive:
-        about = json.loads(str(archive["about"]))
-    rewritten(model_file, about=np.array(json.dumps(about | changed)))
+        about = json.loads(archive["about"].tobytes())
+    rewritten(model_file, about=np.frombuffer(json.dumps(about | changed).encode(), np.uint8))
     assert_no_model(model_file)
+
+
+def test_the_description_takes_a_byte_for_a_character(model_file):
+    with np.load(model_file) as archive:
+        about = archive["about"]
+    assert about.dtype == np.uint8
+    assert json.loads(bytes(about))["version"] == 2
 
 
 def test_pickled_arrays_are_not_opened(model_file):

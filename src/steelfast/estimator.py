@@ -53,7 +53,7 @@ _SIGMOID_RATES = {"sgd": 2.0, "momentum": 0.2, "rmsprop": 0.01, "adam": 0.02}
 _SOFTMAX_L2 = 0.003
 
 _FORMAT = "steelfast.SteelClassifier"
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _NUMBERS = ("coef_", "intercept_", "mean_", "scale_")
 
 
@@ -244,7 +244,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             make(rate),
             _at_least_one(self.max_epochs, "max_epochs"),
             _at_least_one(self.batch_size, "batch_size"),
-            as_number(l2, "l2", 0.0, np.finfo(float).max),
+            as_number(l2, "l2", 0.0, np.inf, below=True),
         )
 
     def _scaling(self, X: Array, weights: Array | None) -> tuple[Array, Array]:
@@ -469,7 +469,7 @@ def _packed(classifier: SteelClassifier) -> dict[str, Any]:
     }
     classes = classifier.classes_
     arrays = {
-        "about": np.array(json.dumps(about, default=lambda scalar: scalar.item())),
+        "about": np.frombuffer(json.dumps(about, default=lambda scalar: scalar.item()).encode(), np.uint8),
         "classes_": classes.astype(str) if classes.dtype == object else classes,
         **{name: getattr(classifier, name) for name in _NUMBERS},
     }
@@ -479,7 +479,7 @@ def _packed(classifier: SteelClassifier) -> dict[str, Any]:
 
 
 def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
-    about = json.loads(str(arrays["about"]))
+    about = json.loads(arrays["about"].tobytes())
     if (about["format"], about["version"]) != (_FORMAT, _FORMAT_VERSION):
         raise ValueError(f"format {about['format']} {about['version']}, wanted {_FORMAT} {_FORMAT_VERSION}")
     parameters = about["parameters"]
