@@ -6,6 +6,7 @@ their checksum has. Importing this module needs NumPy alone and touches neither 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, overload
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +69,7 @@ FEATURE_NAMES = (
 CLASS_NAMES = ("Pastry", "Z_Scratch", "K_Scatch", "Stains", "Dirtiness", "Bumps", "Other_Faults")
 
 _COLUMN_NAMES = FEATURE_NAMES + CLASS_NAMES
+_FEATURES_SUFFICE = f"{len(_COLUMN_NAMES)}, or {len(FEATURE_NAMES)} without the classes"
 _ALIASES = {"K_Scratch": "K_Scatch"}
 _UCI_MEMBER = "Faults.NNA"
 _DATA_VARIABLE = "STEELFAST_DATA"
@@ -437,9 +440,16 @@ def _download(url: str, timeout: float) -> bytes:
             if error.response is not None:
                 error.response.close()
             raise
-        except Exception as error:  # the texts of the others run over many lines
-            raise OSError(type(error).__name__) from error
+        except Exception as error:
+            raise OSError(f"the download from {urlsplit(url).netloc} failed ({_innermost(error)})") from error
         return buffer.getvalue()
+
+
+def _innermost(error: BaseException) -> str:
+    """What the matter was in the end: the texts of the errors around it run over many lines."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -562,6 +572,8 @@ def _parse(content: bytes, name: str, *, labelled: bool) -> FloatArray:
     A blank line in the middle is refused: it is the trace of an accident, and what else was lost
     with it cannot be told. So line and row numbers differ by a constant.
     """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{name} is text in UTF-16, wanted UTF-8")
     text = content.decode("utf-8-sig", "surrogateescape")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     while lines and not lines[-1].strip():
@@ -576,6 +588,8 @@ def _parse(content: bytes, name: str, *, labelled: bool) -> FloatArray:
         columns = _header(first_row, name, labelled=labelled)
     elif not labelled and len(first_row) == len(FEATURE_NAMES):
         columns = FEATURE_NAMES
+    elif not labelled and len(first_row) != len(_COLUMN_NAMES) and any(map(str.strip, first_row)):
+        raise _error(name, 1, f"{len(first_row)} columns, wanted {_FEATURES_SUFFICE}")
     else:
         columns = _COLUMN_NAMES
     first_line = 2 if separator == "," else 1
@@ -619,7 +633,9 @@ def _header(cells: list[str], name: str, *, labelled: bool) -> list[str]:
     wanted = _COLUMN_NAMES if labelled or some_classes else FEATURE_NAMES
     missing = [column for column in wanted if column not in columns]
     if missing:
-        problem = f"{len(columns)} columns, wanted {len(wanted)}: there is no {', '.join(missing)}"
+        only_classes_missing = not labelled and set(missing) <= set(CLASS_NAMES)
+        number = _FEATURES_SUFFICE if only_classes_missing else str(len(wanted))
+        problem = f"{len(columns)} columns, wanted {number}: there is no {', '.join(missing)}"
         raise _error(name, 1, problem)
     return columns
 
