@@ -95,7 +95,8 @@ def softmax(x: ArrayLike) -> Array:
     >>> softmax([[0.0, 0.0]])
     array([[0.5, 0.5]])
     """
-    return _kernels.softmax(*_rows(x=x))
+    [x] = _rows(x=x)
+    return _kernels.softmax(x)
 
 
 def softmax_derv(x: ArrayLike, y: ArrayLike) -> Array:
@@ -105,7 +106,8 @@ def softmax_derv(x: ArrayLike, y: ArrayLike) -> Array:
     array([[[ 0.25, -0.25],
             [-0.25,  0.25]]])
     """
-    return _kernels.softmax_jacobian(*_rows(y=y))
+    [y] = _rows(y=y)
+    return _kernels.softmax_jacobian(y)
 
 
 def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> Array:
