@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -214,6 +215,23 @@ def test_without_a_network_the_twin_takes_over_within_ten_seconds(run):
     assert "asking UCI for it" in err
     assert "What is loaded now is the statistical twin" in err
     assert "1941 synthetic plates" in out
+
+
+def test_without_pooch_nobody_is_asked(run, monkeypatch):
+    monkeypatch.setattr(_commands, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    code, _, err = run("data", "info")
+    assert code == 0
+    assert "asking UCI" not in err
+    assert "pooch is not installed" in err
+
+
+def test_a_huge_loss_takes_three_digits(succeed, table):
+    out = succeed("train", "--data", table, "--epochs", 1, "--learning-rate", "1e100", "--cv", 3)
+    assert re.search(r"log-loss  \d\.\d\de\+\d+\n", out)
+    assert re.search(r"3-fold .*, log-loss \d\.\d\de\+\d+ ± \d\.\d\de\+\d+\n", out)
+    assert max(map(len, out.splitlines())) <= 80
+    assert re.search(r"\| Log-loss \| \d\.\d\de\+\d+ \|", Path("steelfast-run/report.md").read_text("utf-8"))
 
 
 def test_report_in_markdown(succeed, table):
@@ -531,6 +549,8 @@ def bad_files(table, model_file):
     Path("one-plate.csv").write_text("".join(lines[:2]))
     Path("pastry.csv").write_text("".join(lines[:9]))
     Path("three-plates.csv").write_text("".join([*lines[:3], lines[-1]]))
+    Path("utf-16.csv").write_text("".join(lines), encoding="utf-16")
+    Path("columns.txt").write_text("1\t2\t3\n")
     Path("empty.csv").touch()
     Path("folder").mkdir()
     content = Path(model_file).read_bytes()
@@ -552,9 +572,14 @@ ERRORS = {
     "train --data pastry.csv": "all plates are of the class Pastry",
     "train --data three-plates.csv": "the plates cannot be split",
     "train --data TABLE --test-size 0.001": "the plates cannot be split",
-    "train --data TABLE --cv 1000": "n_splits=1000",
+    "train --data TABLE --cv 1000": "--cv 1000 needs a plate of every class in each fold, got 7 of Dirtiness",
+    "train --data TABLE --cv 8": "--cv 8 needs a plate of every class in each fold, got 7 of Dirtiness",
+    "train --data utf-16.csv": "utf-16.csv is text in UTF-16, wanted UTF-8",
+    "train --data TABLE --out /proc": "/proc cannot be written to: No such file or directory",
+    "predict MODEL --data columns.txt": "columns.txt, line 1: 3 columns, wanted 34, or 27 without the classes",
     "train --data TABLE --out empty.csv": "--out empty.csv is a file, wanted a directory",
-    "train --data TABLE --out empty.csv/deeper": "empty.csv/deeper: Not a directory",
+    "train --data TABLE --out empty.csv/deeper": "empty.csv/deeper cannot be made: Not a directory",
+    "train --data TABLE --out /proc/x": "/proc/x cannot be made: No such file or directory",
     "train --data TABLE --learning-rate 1e308": "learning_rate 1e+308 is too large",
     "evaluate nowhere.npz --data TABLE": "nowhere.npz: No such file",
     "evaluate folder --data TABLE": "folder: Is a directory",
@@ -586,8 +611,7 @@ def test_an_error_is_one_line_and_leaves_nothing_behind(run, line, table, model_
     assert err.startswith("steelfast: error: ")
     assert ERRORS[line] in err
     assert err.count("\n") == 1
-    left = contents(".") - before
-    assert not left or (left == {"steelfast-run"} and not contents("steelfast-run"))
+    assert contents(".") == before
 
 
 def test_a_table_that_the_environment_names_and_that_is_missing(run, monkeypatch):
@@ -713,7 +737,12 @@ def test_a_terminal_that_lacks_a_sign_is_no_error(table, model_file):
     assert "accuracy" in out
 
 
-def test_ctrl_c_leaves_no_half_written_file(table):
+@pytest.mark.parametrize(
+    ("sent", "code", "said"),
+    [(signal.SIGINT, 130, "steelfast: interrupted\n"), (signal.SIGTERM, 143, "")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_a_signal_leaves_no_half_written_file(table, sent, code, said):
     def heed_ctrl_c():  # which jobs in the background do not
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -724,13 +753,24 @@ def test_ctrl_c_leaves_no_half_written_file(table):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         out, err = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert process.returncode == 130
-    assert (out, err) == ("", "steelfast: interrupted\n")
-    assert contents("steelfast-run") == set()
+    assert process.returncode == code
+    assert (out, err) == ("", said)
+    assert contents(".") == set()
+
+
+def test_the_handler_of_sigterm_is_given_back(succeed):
+    before = signal.getsignal(signal.SIGTERM)
+    succeed("--version")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_command_runs_in_any_thread():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(cli.main, ["--version"]).result() == 0
 
 
 def test_ctrl_c_while_it_writes(run, table, monkeypatch):
@@ -738,8 +778,8 @@ def test_ctrl_c_while_it_writes(run, table, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reporting, "confusion_figure", interrupted)
-    assert run("train", "--data", table, "--epochs", 1) == (130, "", "steelfast: interrupted\n")
-    assert contents("steelfast-run") == set()
+    assert run("train", "--data", table, "--epochs", 1, "--out", "deep/folder") == (130, "", "steelfast: interrupted\n")
+    assert contents(".") == set()
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from steelfast import datasets, experiments, reporting
 from steelfast._configuration import configuration, show_config
-from steelfast._files import write_text, written_whole
+from steelfast._files import new_directory, write_text, written_whole
 from steelfast.datasets import CLASS_NAMES, FEATURE_NAMES, SteelPlates, load_steel_plates
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def train(options: Namespace) -> None:
         raise NotADirectoryError(f"--out {out} is a file, wanted a directory")
     plates = _load(options)
     training, test = _split(plates, options)
+    if options.cv:
+        _check_folds(plates, options.cv)
     model = SteelClassifier(
         options.loss,
         options.optimizer,
@@ -59,8 +61,7 @@ def train(options: Namespace) -> None:
         max_epochs=options.epochs,
         random_state=options.seed,
     )
-    out.mkdir(parents=True, exist_ok=True)
-    with written_whole(out) as folder:
+    with new_directory(out), written_whole(out) as folder:
         with progress("Training", options.epochs * (1 + (options.cv or 0))) as step:
             started = time.perf_counter()
             _fit(model, plates, training, step, held_out=test)
@@ -122,6 +123,15 @@ def _split(plates: SteelPlates, options: Namespace) -> tuple[IntArray, IntArray]
     except ValueError as error:
         raise ValueError(f"the plates cannot be split into training and test: {error}") from error
     return training, test
+
+
+def _check_folds(plates: SteelPlates, n_folds: int) -> None:
+    counts = np.bincount(plates.target)
+    rarest = int(np.where(counts, counts, len(plates.target)).argmin())
+    if n_folds > counts[rarest]:
+        raise ValueError(
+            f"--cv {n_folds} needs a plate of every class in each fold, got {counts[rarest]} of {CLASS_NAMES[rarest]}"
+        )
 
 
 def _fit(
@@ -216,7 +226,7 @@ def _print_result(result: dict[str, Any]) -> None:
 
     low, high = result["accuracy_interval"]
     print(f"\naccuracy  {result['accuracy']:.3f}  (95 % interval {low:.3f} to {high:.3f})")
-    print(f"log-loss  {result['log_loss']:.3f}\n")
+    print(f"log-loss  {reporting.loss(result['log_loss'])}\n")
     _terminal.console().print(_terminal.confusion_table(result))
     print()
 
@@ -307,7 +317,8 @@ def _load(options: Namespace) -> SteelPlates:
                 "what is used is its statistical twin, 1941 synthetic plates"
             )
             return load_steel_plates(source="twin")
-        notice("the real table is not on this machine; asking UCI for it, 10 seconds at most")
+        if find_spec("pooch") is not None:  # which downloads it
+            notice("the real table is not on this machine; asking UCI for it, 10 seconds at most")
     return load_steel_plates()
 
 

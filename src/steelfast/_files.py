@@ -2,9 +2,26 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+
+@contextmanager
+def new_directory(directory: Path) -> Iterator[None]:
+    """Make the directory if it is not there; when the block is left by an exception, what was made is gone again."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"{directory} cannot be made: {error.strerror}") from None
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # others may have put something there by now
+            for each in missing:
+                each.rmdir()
+        raise
 
 
 @contextmanager
@@ -13,7 +30,11 @@ def written_whole(directory: Path) -> Iterator[Path]:
 
     When the block is left by an exception, Ctrl-C included, nothing has changed in the directory.
     """
-    with TemporaryDirectory(prefix=".steelfast-", dir=directory) as beside:
+    try:
+        folder = TemporaryDirectory(prefix=".steelfast-", dir=directory)
+    except OSError as error:  # it names the folder, which nobody has heard of
+        raise type(error)(f"{directory} cannot be written to: {error.strerror}") from None
+    with folder as beside:
         yield Path(beside)
         for part in sorted(Path(beside).iterdir()):
             part.replace(directory / part.name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from steelfast.bench import Measurement
 from steelfast.datasets import CLASS_NAMES
-from steelfast.reporting import share
+from steelfast.reporting import loss, share
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ def progress(description: str, total: int) -> Iterator[Callable[..., None]]:
         task = bar.add_task(description, total=total, figures="")
 
         def step(**figures: float) -> None:
-            shown = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            shown = "  ".join(f"{name} {loss(value)}" for name, value in figures.items())
             bar.update(task, advance=1, figures=shown)
 
         yield step

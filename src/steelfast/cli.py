@@ -1,7 +1,7 @@
 """The command line: ``steelfast``, or ``python -m steelfast``.
 
 Results go to stdout, everything else to stderr. Exit codes: 0; 1 after an error, which is one line;
-2 for a command line that makes no sense; 130 after Ctrl-C; 141 when nobody reads the output.
+2 for a command line that makes no sense; 130 after Ctrl-C; 141 when nobody reads the output; 143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import io
 import math
 import os
 import shlex
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,11 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        with _warnings_as_notices():
+        with _warnings_as_notices(), _sigterm_as_exit():
             options = make_parser().parse_args(arguments)
             options.command_line = shlex.join(["steelfast", *arguments])
             options.run(options)
-    except SystemExit as done:  # argparse's, after --help and after a wrong command line
+    except SystemExit as done:  # argparse's, after --help and after a wrong command line; and SIGTERM's
         return int(done.code or 0)
     except KeyboardInterrupt:
         print("steelfast: interrupted", file=sys.stderr)
@@ -93,6 +95,23 @@ def _warnings_as_notices() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
         yield
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """SIGTERM ends what is done as an exception does, so that it leaves nothing behind."""
+
+    def leave(*_: object) -> NoReturn:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():  # only there signals have handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # ---------------------------------------------------------------------------------- arguments

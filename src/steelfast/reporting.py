@@ -132,7 +132,7 @@ def as_markdown(report: dict[str, Any]) -> str:
             ["Test figure", "Value"],
             [
                 ["Accuracy", f"{test['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f})"],
-                ["Log-loss", f"{test['log_loss']:.3f}"],
+                ["Log-loss", loss(test["log_loss"])],
             ],
         ),
     ]
@@ -183,10 +183,15 @@ def share(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
+def loss(value: float) -> str:
+    """A loss to three decimals, or, where it is huge, to three digits."""
+    return f"{value:.3f}" if value < 1e6 else f"{value:.2e}"
+
+
 def in_folds(folds: dict[str, Any]) -> str:
     """The result of a cross-validation in a line."""
     accuracy, log_loss = (
-        f"{np.mean(folds[name]):.3f} ± {np.std(folds[name], ddof=1):.3f}" for name in ("accuracy", "log_loss")
+        f"{loss(np.mean(folds[name]))} ± {loss(np.std(folds[name], ddof=1))}" for name in ("accuracy", "log_loss")
     )
     return f"{folds['n_folds']}-fold cross-validation: accuracy {accuracy}, log-loss {log_loss}"
 
