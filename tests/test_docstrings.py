@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the installed package and in the README run; compiled modules count too."""
+"""The examples in docstrings, README and docs run, on the installed package; compiled modules count too."""
 
 import doctest
 import importlib
@@ -62,8 +62,12 @@ def test_examples_of_compiled_functions_are_found():
     assert inspect.getdoc(steelfast.softmax) in found
 
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def python_of(text):
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def test_python_of_the_readme_runs(monkeypatch, tmp_path, capsys):
@@ -73,11 +77,20 @@ def test_python_of_the_readme_runs(monkeypatch, tmp_path, capsys):
     np.savetxt(tmp_path / "plates.csv", table, delimiter=",", header=header, comments="")
     monkeypatch.setenv("STEELFAST_DATA", str(tmp_path / "plates.csv"))
     monkeypatch.chdir(tmp_path)
-    assert len(BLOCKS) == 2
-    for block in BLOCKS:
+    blocks = python_of(README)
+    assert len(blocks) == 2
+    for block in blocks:
         exec(block, {})
     assert 0.6 < float(capsys.readouterr().out.splitlines()[0]) < 0.8
     assert (tmp_path / "model.npz").exists()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_python_of_the_docs_runs(page, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in python_of(page.read_text(encoding="utf-8")):
+        exec(block, names)
 
 
 def test_names_in_the_readme_are_public():
