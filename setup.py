@@ -71,6 +71,9 @@ DIRECTIVES = {
     "initializedcheck": DEBUG,
     "cdivision": True,
     "embedsignature": False,
+    # nothing in a module but what its source and its stub name
+    "autotestdict": False,
+    "auto_pickle": False,
 }
 
 

@@ -1,5 +1,7 @@
 """The processor: what it can do, asked before anything built for more is imported; and its floating-point state."""
 
+cimport cython
+
 cdef extern from "<fenv.h>":
     ctypedef struct fenv_t:
         pass
@@ -84,6 +86,7 @@ def x86_64_level():
     return steelfast_level()
 
 
+@cython.final
 cdef class FloatingPointState:
     """A `with` block in the default floating-point environment that restores the one from before, flags included."""
 
