@@ -1,33 +1,132 @@
-"""Types of the kernels, which `_kernels.py` picks at import."""
+"""Types of the kernels, which `_kernels.py` picks at import.
 
-from typing import Any, Literal, TypeAlias
+Results have the dtype of the array that comes first; of what is no array of floating-point numbers only that they are
+floating. Where a result is a scalar or an array by the number of dimensions, which types do not know, it is `Any`.
+"""
 
+from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, overload
+
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_Floating = TypeVar("_Floating", np.float16, np.float32, np.float64)
 _Array: TypeAlias = NDArray[Any]
+_Reduced: TypeAlias = Literal["mean", "sum"]
 _Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 ISA: str
 COMPILER: str
 
 def available_isas() -> tuple[str, ...]: ...
-def softmax(logits: ArrayLike, axis: int = -1, *, out: _Array | None = None) -> _Array: ...
-def log_softmax(logits: ArrayLike, axis: int = -1, *, out: _Array | None = None) -> _Array: ...
-def logsumexp(logits: ArrayLike, axis: int = -1, *, keepdims: bool = False) -> Any: ...
-def softmax_jacobian(probs: ArrayLike, *, out: _Array | None = None) -> _Array: ...
-def softmax_vjp(probs: ArrayLike, grad: ArrayLike, axis: int = -1, *, out: _Array | None = None) -> _Array: ...
+@overload
+def softmax(
+    logits: NDArray[_Floating], axis: SupportsIndex = -1, *, out: NDArray[_Floating] | None = None
+) -> NDArray[_Floating]: ...
+@overload
+def softmax(logits: ArrayLike, axis: SupportsIndex = -1, *, out: _Array | None = None) -> NDArray[np.floating]: ...
+@overload
+def log_softmax(
+    logits: NDArray[_Floating], axis: SupportsIndex = -1, *, out: NDArray[_Floating] | None = None
+) -> NDArray[_Floating]: ...
+@overload
+def log_softmax(logits: ArrayLike, axis: SupportsIndex = -1, *, out: _Array | None = None) -> NDArray[np.floating]: ...
+@overload
+def logsumexp(
+    logits: NDArray[_Floating], axis: SupportsIndex = -1, *, keepdims: Literal[True]
+) -> NDArray[_Floating]: ...
+@overload
+def logsumexp(logits: ArrayLike, axis: SupportsIndex = -1, *, keepdims: Literal[True]) -> NDArray[np.floating]: ...
+@overload
+def logsumexp(logits: ArrayLike, axis: SupportsIndex = -1, *, keepdims: bool = False) -> Any: ...
+@overload
+def softmax_jacobian(probs: NDArray[_Floating], *, out: NDArray[_Floating] | None = None) -> NDArray[_Floating]: ...
+@overload
+def softmax_jacobian(probs: ArrayLike, *, out: _Array | None = None) -> NDArray[np.floating]: ...
+@overload
+def softmax_vjp(
+    probs: NDArray[_Floating],
+    grad: NDArray[_Floating],
+    axis: SupportsIndex = -1,
+    *,
+    out: NDArray[_Floating] | None = None,
+) -> NDArray[_Floating]: ...
+@overload
+def softmax_vjp(
+    probs: ArrayLike, grad: ArrayLike, axis: SupportsIndex = -1, *, out: _Array | None = None
+) -> NDArray[np.floating]: ...
+@overload
+def sigmoid(x: NDArray[_Floating], *, out: NDArray[_Floating] | None = None) -> NDArray[_Floating]: ...
+@overload
+def sigmoid(x: _Floating, *, out: None = None) -> _Floating: ...
+@overload
+def sigmoid(x: float, *, out: None = None) -> np.float64: ...
+@overload
 def sigmoid(x: ArrayLike, *, out: _Array | None = None) -> Any: ...
+@overload
+def log_sigmoid(x: NDArray[_Floating], *, out: NDArray[_Floating] | None = None) -> NDArray[_Floating]: ...
+@overload
+def log_sigmoid(x: _Floating, *, out: None = None) -> _Floating: ...
+@overload
+def log_sigmoid(x: float, *, out: None = None) -> np.float64: ...
+@overload
 def log_sigmoid(x: ArrayLike, *, out: _Array | None = None) -> Any: ...
+@overload
+def softmax_cross_entropy(
+    logits: NDArray[_Floating],
+    targets: ArrayLike,
+    *,
+    reduction: _Reduced = "mean",
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: SupportsIndex | None = None,
+) -> _Floating: ...
+@overload
+def softmax_cross_entropy(
+    logits: NDArray[_Floating],
+    targets: ArrayLike,
+    *,
+    reduction: Literal["none"],
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: SupportsIndex | None = None,
+) -> NDArray[_Floating]: ...
+@overload
 def softmax_cross_entropy(
     logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    reduction: _Reduced = "mean",
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: SupportsIndex | None = None,
+) -> np.floating: ...
+@overload
+def softmax_cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    reduction: Literal["none"],
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: SupportsIndex | None = None,
+) -> NDArray[np.floating]: ...
+@overload
+def softmax_cross_entropy_grad(
+    logits: NDArray[_Floating],
     targets: ArrayLike,
     *,
     reduction: _Reduction = "mean",
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    ignore_index: int | None = None,
-) -> Any: ...
+    ignore_index: SupportsIndex | None = None,
+    out: NDArray[_Floating] | None = None,
+) -> NDArray[_Floating]: ...
+@overload
 def softmax_cross_entropy_grad(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -36,76 +135,152 @@ def softmax_cross_entropy_grad(
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    ignore_index: int | None = None,
+    ignore_index: SupportsIndex | None = None,
     out: _Array | None = None,
-) -> _Array: ...
+) -> NDArray[np.floating]: ...
+@overload
+def softmax_cross_entropy_value_and_grad(
+    logits: NDArray[_Floating],
+    targets: ArrayLike,
+    *,
+    reduction: _Reduced = "mean",
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: SupportsIndex | None = None,
+    out: NDArray[_Floating] | None = None,
+) -> tuple[_Floating, NDArray[_Floating]]: ...
+@overload
+def softmax_cross_entropy_value_and_grad(
+    logits: NDArray[_Floating],
+    targets: ArrayLike,
+    *,
+    reduction: Literal["none"],
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: SupportsIndex | None = None,
+    out: NDArray[_Floating] | None = None,
+) -> tuple[NDArray[_Floating], NDArray[_Floating]]: ...
+@overload
 def softmax_cross_entropy_value_and_grad(
     logits: ArrayLike,
     targets: ArrayLike,
     *,
-    reduction: _Reduction = "mean",
+    reduction: _Reduced = "mean",
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    ignore_index: int | None = None,
+    ignore_index: SupportsIndex | None = None,
     out: _Array | None = None,
-) -> tuple[Any, _Array]: ...
+) -> tuple[np.floating, NDArray[np.floating]]: ...
+@overload
+def softmax_cross_entropy_value_and_grad(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    reduction: Literal["none"],
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: SupportsIndex | None = None,
+    out: _Array | None = None,
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]: ...
+@overload
 def sigmoid_cross_entropy(
-    logits: ArrayLike,
-    targets: ArrayLike,
-    *,
-    reduction: _Reduction = "mean",
-    pos_weight: ArrayLike | None = None,
+    logits: NDArray[_Floating], targets: ArrayLike, *, reduction: _Reduced = "mean", pos_weight: ArrayLike | None = None
+) -> _Floating: ...
+@overload
+def sigmoid_cross_entropy(
+    logits: NDArray[_Floating], targets: ArrayLike, *, reduction: Literal["none"], pos_weight: ArrayLike | None = None
+) -> NDArray[_Floating]: ...
+@overload
+def sigmoid_cross_entropy(
+    logits: ArrayLike, targets: ArrayLike, *, reduction: _Reduced = "mean", pos_weight: ArrayLike | None = None
+) -> np.floating: ...
+@overload
+def sigmoid_cross_entropy(
+    logits: ArrayLike, targets: ArrayLike, *, reduction: Literal["none"], pos_weight: ArrayLike | None = None
 ) -> Any: ...
+@overload
 def sigmoid_cross_entropy_grad(
-    logits: ArrayLike,
+    logits: NDArray[_Floating],
     targets: ArrayLike,
     *,
     reduction: _Reduction = "mean",
     pos_weight: ArrayLike | None = None,
+) -> NDArray[_Floating]: ...
+@overload
+def sigmoid_cross_entropy_grad(
+    logits: ArrayLike, targets: ArrayLike, *, reduction: _Reduction = "mean", pos_weight: ArrayLike | None = None
 ) -> Any: ...
+@overload
 def sigmoid_cross_entropy_value_and_grad(
-    logits: ArrayLike,
-    targets: ArrayLike,
-    *,
-    reduction: _Reduction = "mean",
-    pos_weight: ArrayLike | None = None,
+    logits: NDArray[_Floating], targets: ArrayLike, *, reduction: _Reduced = "mean", pos_weight: ArrayLike | None = None
+) -> tuple[_Floating, NDArray[_Floating]]: ...
+@overload
+def sigmoid_cross_entropy_value_and_grad(
+    logits: NDArray[_Floating], targets: ArrayLike, *, reduction: Literal["none"], pos_weight: ArrayLike | None = None
+) -> tuple[NDArray[_Floating], NDArray[_Floating]]: ...
+@overload
+def sigmoid_cross_entropy_value_and_grad(
+    logits: ArrayLike, targets: ArrayLike, *, reduction: _Reduced = "mean", pos_weight: ArrayLike | None = None
+) -> tuple[np.floating, Any]: ...
+@overload
+def sigmoid_cross_entropy_value_and_grad(
+    logits: ArrayLike, targets: ArrayLike, *, reduction: Literal["none"], pos_weight: ArrayLike | None = None
 ) -> tuple[Any, Any]: ...
+@overload
+def sigmoid_mse(logits: NDArray[_Floating], targets: ArrayLike, *, reduction: _Reduced = "mean") -> _Floating: ...
+@overload
 def sigmoid_mse(
-    logits: ArrayLike,
-    targets: ArrayLike,
-    *,
-    reduction: _Reduction = "mean",
-) -> Any: ...
+    logits: NDArray[_Floating], targets: ArrayLike, *, reduction: Literal["none"]
+) -> NDArray[_Floating]: ...
+@overload
+def sigmoid_mse(logits: ArrayLike, targets: ArrayLike, *, reduction: _Reduced = "mean") -> np.floating: ...
+@overload
+def sigmoid_mse(logits: ArrayLike, targets: ArrayLike, *, reduction: Literal["none"]) -> Any: ...
+@overload
 def sigmoid_mse_grad(
-    logits: ArrayLike,
-    targets: ArrayLike,
-    *,
-    reduction: _Reduction = "mean",
-) -> Any: ...
+    logits: NDArray[_Floating], targets: ArrayLike, *, reduction: _Reduction = "mean"
+) -> NDArray[_Floating]: ...
+@overload
+def sigmoid_mse_grad(logits: ArrayLike, targets: ArrayLike, *, reduction: _Reduction = "mean") -> Any: ...
+@overload
 def sigmoid_mse_value_and_grad(
-    logits: ArrayLike,
-    targets: ArrayLike,
-    *,
-    reduction: _Reduction = "mean",
+    logits: NDArray[_Floating], targets: ArrayLike, *, reduction: _Reduced = "mean"
+) -> tuple[_Floating, NDArray[_Floating]]: ...
+@overload
+def sigmoid_mse_value_and_grad(
+    logits: NDArray[_Floating], targets: ArrayLike, *, reduction: Literal["none"]
+) -> tuple[NDArray[_Floating], NDArray[_Floating]]: ...
+@overload
+def sigmoid_mse_value_and_grad(
+    logits: ArrayLike, targets: ArrayLike, *, reduction: _Reduced = "mean"
+) -> tuple[np.floating, Any]: ...
+@overload
+def sigmoid_mse_value_and_grad(
+    logits: ArrayLike, targets: ArrayLike, *, reduction: Literal["none"]
 ) -> tuple[Any, Any]: ...
-def mse(
-    predictions: ArrayLike,
-    targets: ArrayLike,
-    *,
-    reduction: _Reduction = "mean",
-) -> Any: ...
+@overload
+def mse(predictions: NDArray[_Floating], targets: ArrayLike, *, reduction: _Reduced = "mean") -> _Floating: ...
+@overload
+def mse(predictions: NDArray[_Floating], targets: ArrayLike, *, reduction: Literal["none"]) -> NDArray[_Floating]: ...
+@overload
+def mse(predictions: ArrayLike, targets: ArrayLike, *, reduction: _Reduced = "mean") -> np.floating: ...
+@overload
+def mse(predictions: ArrayLike, targets: ArrayLike, *, reduction: Literal["none"]) -> Any: ...
+@overload
 def mse_grad(
-    predictions: ArrayLike,
-    targets: ArrayLike,
-    *,
-    reduction: _Reduction = "mean",
-) -> Any: ...
+    predictions: NDArray[_Floating], targets: ArrayLike, *, reduction: _Reduction = "mean"
+) -> NDArray[_Floating]: ...
+@overload
+def mse_grad(predictions: ArrayLike, targets: ArrayLike, *, reduction: _Reduction = "mean") -> Any: ...
 def cross_entropy(
-    p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None, eps: float = 0.0
+    p: ArrayLike, q: ArrayLike, *, axis: SupportsIndex = -1, base: float | None = None, eps: float = 0.0
 ) -> Any: ...
-def entropy(p: ArrayLike, axis: int = -1, base: float | None = None) -> Any: ...
-def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any: ...
+def entropy(p: ArrayLike, axis: SupportsIndex = -1, base: float | None = None) -> Any: ...
+def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: SupportsIndex = -1, base: float | None = None) -> Any: ...
 def sgd(parameter: _Array, gradient: _Array, learning_rate: float) -> None: ...
 def momentum(parameter: _Array, gradient: _Array, velocity: _Array, learning_rate: float, decay: float) -> None: ...
 def rmsprop(
