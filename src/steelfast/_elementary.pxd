@@ -212,6 +212,22 @@ cdef inline floating exp_scaled(floating x, floating base, floating* low) noexce
     return result
 
 
+cdef inline floating exp(floating x) noexcept nogil:
+    """exp x for any x: below one unit in the last place, of subnormal results too; 0 and inf beyond, NaN of NaN.
+
+    The power of two comes in two factors, both of them normal numbers: only the product with the last one may round.
+    """
+    cdef floating y = exp_reach(x) if x > exp_reach(x) else x
+    cdef floating low, power, offset, rest
+    y = -exp_reach(x) if y < -exp_reach(x) else y
+    if floating is float:
+        offset = exp_offset(<float>128.0 if x > <float>0.0 else <float>0.0)
+    else:
+        offset = exp_offset(1024.0 if x > 0.0 else 0.0)
+    rest = exp_scale(x) if x > <floating>0.0 else exp_unscale(x)
+    return exp_parts(y, offset, &low, &power) * power * rest
+
+
 # --- log -----------------------------------------------------------------------------------------------------
 
 cdef inline floating log_series(floating z) noexcept nogil:
