@@ -36,7 +36,7 @@ from steelfast._version import __version__
 
 if TYPE_CHECKING:
     from steelfast import optimizers, reference, textbook
-    from steelfast._configuration import show_config
+    from steelfast._configuration import get_include, show_config
     from steelfast.datasets import fetch_steel_plates, load_steel_plates
     from steelfast.estimator import SteelClassifier
 
@@ -47,6 +47,7 @@ __all__ = [
     "cross_entropy",
     "entropy",
     "fetch_steel_plates",
+    "get_include",
     "kl_divergence",
     "load_steel_plates",
     "log_sigmoid",
@@ -77,6 +78,7 @@ __all__ = [
 _LAZY = {
     "SteelClassifier": "steelfast.estimator",
     "fetch_steel_plates": "steelfast.datasets",
+    "get_include": "steelfast._configuration",
     "load_steel_plates": "steelfast.datasets",
     "optimizers": None,
     "reference": None,

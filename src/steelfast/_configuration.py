@@ -1,5 +1,6 @@
 """What is installed and on what it runs: for bug reports, and for the tables of measured figures."""
 
+import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -49,6 +50,23 @@ def show_config() -> None:
     for key, value in lines:
         text = ", ".join(value) if isinstance(value, list) else value
         sys.stdout.write(f"{key:<{width}}  {text}\n")
+
+
+def get_include() -> str:
+    """The folder of the C headers that `steelfast._elementary` and `steelfast._rows` need when they are cimported.
+
+    Returns
+    -------
+    str
+        For the ``include_dirs`` of an extension; the .pxd files lie there too.
+
+    Examples
+    --------
+    >>> import os, steelfast
+    >>> os.path.exists(os.path.join(steelfast.get_include(), "_elementary.h"))
+    True
+    """
+    return os.path.dirname(os.path.abspath(__file__))
 
 
 def _processor_name() -> str:
