@@ -1,85 +1,46 @@
-"""Triple loops, vectorised NumPy and the kernels, side by side.
+"""Every kernel beside the same in NumPy, in Python loops and in the other libraries that are installed.
 
-Run with ``pytest benchmarks/ --benchmark-only``. Each contender must give the right result before
-it is timed. A group is one operation on one dtype and shape.
+Run with ``pytest benchmarks/ --benchmark-only``. Each contender must give the right result before it is timed. A group
+is one operation on one dtype and shape. ``steelfast bench --peers`` has more shapes, and the contenders take turns.
 """
 
 import numpy as np
 import pytest
 from kernel_cases import KERNELS
 
-from steelfast import reference
+from steelfast import bench
+from steelfast._contenders import NAMES, is_installed, load
 
-
-def softmax_cross_entropy_loops(logits, targets):
-    return (
-        reference.softmax_cross_entropy_loops(logits, targets),
-        reference.softmax_cross_entropy_grad_loops(logits, targets),
-    )
-
-
-def sigmoid_mse_loops(logits, targets):
-    return (
-        reference.sigmoid_mse_loops(logits, targets),
-        reference.sigmoid_mse_grad_loops(logits, targets),
-    )
-
-
-LOOPS = {
-    "softmax": reference.softmax_loops,
-    "softmax_jacobian": reference.softmax_jacobian_loops,
-    "softmax_cross_entropy_value_and_grad": softmax_cross_entropy_loops,
-    "sigmoid_mse_value_and_grad": sigmoid_mse_loops,
-}
-DTYPES = [np.float32, np.float64]
 SHAPES = [(10, 7), (1553, 7), (100_000, 7), (4096, 1000)]
-SMALL = SHAPES[:2]  # where the loops take less than a second
+SHAPES_OF_THE_OTHERS = SHAPES[1:2]  # of the kernels that the command does not measure
 
 
-def contenders():
-    """The four operations at every shape that fits, then each other kernel at one shape."""
-    for name in LOOPS:
-        for shape in SHAPES:
-            if name == "softmax_jacobian" and shape[1] > 100:
-                continue  # 33 GB
-            for dtype in DTYPES:
-                if shape in SMALL:
-                    yield name, shape, dtype, "loops"
-                yield name, shape, dtype, "numpy"
-                yield name, shape, dtype, "steelfast"
-    for name in [name for name in KERNELS if name not in LOOPS]:
-        yield name, SHAPES[1], np.float64, "numpy"
-        yield name, SHAPES[1], np.float64, "steelfast"
+def cases():
+    """What the command measures, on a few shapes; and every other kernel on one."""
+    of_the_command = bench.cases(operations=bench.OPERATIONS.keys() & KERNELS.keys(), shapes=SHAPES)
+    yield from (case for case in of_the_command if case.layout == "C")
+    for name in KERNELS.keys() - bench.OPERATIONS.keys():
+        for shape in SHAPES_OF_THE_OTHERS:
+            yield bench.Case(name, shape, "float64")
 
 
-def case_id(value):
-    return value.__name__ if isinstance(value, type) else str(value)
+def calls():
+    for case in sorted(cases(), key=str):
+        for name in NAMES:
+            if is_installed(name) and case.operation in load(name).builders:
+                yield pytest.param(case, name, id=f"{case} {name}")
 
 
-def assert_close(results, expected, dtype):
-    """Equal but for what NumPy and the loops lose by rounding."""
-    if isinstance(results, tuple):
-        for result, right in zip(results, expected, strict=True):
-            assert_close(result, right, dtype)
-    else:
-        eps = np.finfo(dtype).eps
-        np.testing.assert_allclose(results, expected, rtol=1000 * eps, atol=10 * eps)
-
-
-@pytest.mark.benchmark(min_rounds=3, max_time=0.15)
-@pytest.mark.parametrize(("name", "shape", "dtype", "contender"), list(contenders()), ids=case_id)
-def test_kernel(benchmark, name, shape, dtype, contender):
-    kernel = KERNELS[name]
-    function = {
-        "loops": LOOPS.get(name),
-        "numpy": kernel.reference,
-        "steelfast": kernel.function,
-    }[contender]
-    arguments = kernel.arguments(shape, dtype, np.random.default_rng(0), 1.0)
-    if "softmax_cross" in name:  # the loops take one-hot targets, as the book has them
-        logits, labels = arguments
-        arguments = logits, np.eye(shape[1], dtype=dtype)[labels]
-
-    assert_close(function(*arguments), kernel.reference(*arguments), dtype)
-    benchmark.group = f"{name} {dtype.__name__} {shape}"
-    benchmark(function, *arguments)
+@pytest.mark.benchmark(min_rounds=3, max_time=0.05, warmup=False)
+@pytest.mark.parametrize(("case", "contender"), list(calls()))
+def test_kernel(benchmark, case, contender):
+    kernel = KERNELS[case.operation]
+    arguments = kernel.arguments(case.shape, np.dtype(case.dtype).type, np.random.default_rng(0), 1.0)
+    call = load(contender).call(case.operation, arguments)
+    if call is None:
+        pytest.skip("too large for loops")
+    result = call()
+    if contender != "copy":
+        assert bench.agree(bench.as_numpy(result), kernel.reference(*arguments), case.dtype)
+    benchmark.group = str(case)
+    benchmark(call.func, *call.args)

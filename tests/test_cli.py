@@ -22,7 +22,7 @@ import pytest
 from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
 
 import steelfast
-from steelfast import _commands, bench, cli, datasets, estimator, experiments, reporting
+from steelfast import _commands, _contenders, _terminal, bench, cli, datasets, estimator, experiments, reporting
 from steelfast.datasets import CLASS_NAMES, FEATURE_NAMES, load_steel_plates, read_steel_plates
 from steelfast.estimator import SteelClassifier
 
@@ -414,20 +414,104 @@ def test_published_figures_on_the_real_table(succeed):
 # ---------------------------------------------------------------------------------- the others
 
 
-def test_bench_prints_a_table_and_writes_json(succeed, monkeypatch):
-    measured = [
-        bench.Measurement("softmax", (1553, 7), "float32", loops=6000.0, numpy=120.0, steelfast=10.0),
-        bench.Measurement("softmax", (100_000, 7), "float32", loops=None, numpy=7000.0, steelfast=600.0),
+def measured(shape, dtype="float32", **medians):
+    case = bench.Case("softmax", shape, dtype)
+    microseconds = {name: (median, median, median) for name, median in medians.items()}
+    return bench.Measurement(case, microseconds, {"steelfast": 1.6, "NumPy": 65.0})
+
+
+@pytest.fixture
+def measurements(monkeypatch):
+    """What `bench` is told to have measured; what it was asked for."""
+    asked = {}
+    each = [
+        measured((1553, 7), loops=6000.0, NumPy=120.0, steelfast=10.0),
+        measured((100_000, 7), NumPy=7000.0, steelfast=600.0),
+        measured((100_000, 7), "float64", NumPy=7000.0, steelfast=900.0),
     ]
-    monkeypatch.setattr(bench, "measure", lambda: iter(measured))
-    out = succeed("bench", "--json", "bench.json")
-    assert re.search(r"float32 +1,553 × 7 +6,000 +120 +10\.0 +600 +12\.0", out)
-    assert re.search(r"float32 +100,000 × 7 +– +7,000 +600 +– +11\.7", out)
+
+    def measure(cases, contenders, **settings):
+        asked.update(cases=cases, contenders=[each.name for each in contenders], settings=settings)
+        return iter(each)
+
+    monkeypatch.setattr(bench, "measure", measure)
+    return asked
+
+
+def test_bench_prints_tables_and_writes_json_and_plot(succeed, measurements):
+    out = succeed("bench", "--json", "bench.json", "--plot", "bench.png")
+    assert measurements["contenders"] == ["steelfast", "loops", "NumPy"]
+    assert {case.shape for case in measurements["cases"]} == set(bench.OVERVIEW)
+    assert re.search(r"1,553 × 7 +10\.0 +6,000 +120 +600 +12\.0 +1\.6 +65", out)
+    assert re.search(r"100,000 × 7 +600 +– +7,000 +– +11\.7 +1\.6 +65", out)
     assert f"NumPy {np.__version__}" in out
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
     report = json.loads(Path("bench.json").read_text(encoding="utf-8"))
-    assert [each["times_numpy"] for each in report["measurements"]] == [12, pytest.approx(11.667, rel=1e-4)]
+    assert [each["ratio"] for each in report["measurements"]] == [12, 11.67, 7.778]
+    assert Path("bench.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(succeed("bench", "--json", "-"))["measurements"] == report["measurements"]
+
+
+def test_bench_with_peers_takes_all_that_are_installed(run, measurements, monkeypatch):
+    monkeypatch.setattr(_contenders, "is_installed", lambda name: name not in ("PyTorch", "JAX", "Numba"))
+    code, out, err = run("bench", "--peers", "--quick")
+    assert code == 0
+    assert measurements["contenders"] == ["steelfast", "loops", "NumPy", "SciPy", "copy"]
+    assert measurements["cases"] == bench.cases()
+    assert measurements["settings"]["n_rounds"] < bench.N_ROUNDS
+    assert "left out, as not installed: PyTorch, JAX, Numba" in err
+    assert 'pip install "steelfast[bench]"' in err
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 100
+
+
+def test_bench_table_of_many_peers_fits_100_columns():
+    times = dict.fromkeys(_contenders.NAMES, 12_345.0)
+    case = bench.Case("softmax", (100_000, 7), "float32", "strided")
+    each = bench.Measurement(
+        case, {name: (t, t, t) for name, t in times.items()}, dict.fromkeys(times, 9e15) | {"steelfast": 1.6}
+    )
+    report = bench.as_report([each], []) | {"contenders": times}
+    console = _terminal.console(width=100)
+    with console.capture() as captured:
+        for table in _terminal.bench_tables(report):
+            console.print(table)
+    (line,) = [line for line in captured.get().splitlines() if "strided" in line]
+    assert len(line.rstrip()) <= 100
+    assert re.search(r"strided( +12,340){8} +1\.00 +1\.6 +9\.0e15", line)
+
+
+def test_bench_takes_what_it_is_told(succeed, measurements):
+    line = "bench --peer numpy --peer SciPy --operation sigmoid --shape 10x7 --shape 20000x100 --dtype float32"
+    succeed(*line.split())
+    assert measurements["contenders"] == ["steelfast", "NumPy", "SciPy"]
+    assert [str(case) for case in measurements["cases"]] == ["sigmoid float32 10 × 7", "sigmoid float32 20,000 × 100"]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("--peer tensorflow", 2, "argument --peer: must be one of loops, NumPy, .*got 'tensorflow'"),
+        ("--operation relu", 2, "argument --operation: must be one of softmax, .*got 'relu'"),
+        ("--shape 10by7", 2, "argument --shape: must be whole numbers with an x between, got '10by7'"),
+        ("--dtype float16", 2, "argument --dtype: invalid choice: 'float16'"),
+        ("--peers --peer numpy", 2, "argument --peer: not allowed with argument --peers"),
+        ("--shape 3x3", 1, "nothing is measured of that operation, shape and dtype; there are the shapes .*10x7"),
+        ("--json nowhere/bench.json", 1, "nowhere/bench.json cannot be written: .*nowhere is not a directory"),
+        ("--plot nowhere/bench.png", 1, "nowhere/bench.png cannot be written: .*nowhere is not a directory"),
+    ],
+)
+def test_bench_refuses_before_it_measures(run, measurements, line, code, message):
+    assert run("bench", *line.split())[0] == code
+    assert re.search(message, run("bench", *line.split())[2])
+    assert not measurements
+
+
+def test_bench_names_the_peer_that_is_missing(run, measurements, monkeypatch):
+    monkeypatch.setitem(_contenders._MODULES, "Numba", "no_such_module")
+    _contenders.load.cache_clear()
+    code, _, err = run("bench", "--peer", "numba")
+    assert (code, err) == (1, "steelfast: error: Numba is not installed: pip install no_such_module\n")
+    assert not measurements
 
 
 def test_data_path_names_what_would_be_used(run, table, monkeypatch, tmp_path):

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steelfast import datasets, experiments, reporting
+from steelfast import _contenders, datasets, experiments, reporting
+from steelfast import bench as benchmark
 from steelfast._configuration import configuration, show_config
 from steelfast._files import new_directory, write_text, written_whole
 from steelfast.datasets import CLASS_NAMES, FEATURE_NAMES, SteelPlates, load_steel_plates
@@ -334,27 +335,57 @@ def _origin(plates: SteelPlates) -> str:
 
 def bench(options: Namespace) -> None:
     """Time the kernels."""
-    _require("rich")
+    _require("rich", *(["matplotlib"] if options.plot else []))
     from steelfast import _terminal
-    from steelfast import bench as kernels
 
+    for path in (options.json, options.plot):
+        if path not in (None, "-") and not Path(path).absolute().parent.is_dir():
+            raise FileNotFoundError(f"{path} cannot be written: {Path(path).absolute().parent} is not a directory")
+    an_overview = not (options.peers or options.peer or options.shape)
+    cases = benchmark.cases(
+        operations=options.operation,
+        shapes=benchmark.OVERVIEW if an_overview else options.shape,
+        dtypes=options.dtype,
+    )
+    settings: dict[str, Any] = {"n_rounds": 3, "seconds_per_round": 0.001} if options.quick else {}
     measurements = []
-    with _terminal.progress("Measuring", kernels.n_measurements()) as step:
-        for measurement in kernels.measure():
+    with benchmark.one_core() as core, _terminal.progress("Measuring", len(cases)) as step:
+        contenders = [_contenders.load(name) for name in _contenders_to_load(options)]
+        for measurement in benchmark.measure(cases, contenders, **settings):
             measurements.append(measurement)
             step()
-    report = kernels.as_report(measurements)
+    report = benchmark.as_report(measurements, contenders, core=core, **settings)
     if options.json is not None:
         _write(options.json, reporting.as_json(report))
+    if options.plot is not None:
+        with written_whole(Path(options.plot).absolute().parent) as folder:
+            reporting.bench_figure(report).savefig(folder / Path(options.plot).name, format="png", dpi=100)
     if options.json == "-":
         return
-    _terminal.console().print(_terminal.bench_table(measurements))
-    about = report["configuration"]
     print(
-        f"\n{about['processor']}, {about['instruction_set']} kernels\n"
-        f"steelfast {about['steelfast']}, NumPy {about['numpy']}, Python {about['python']}; "
-        f"{report['date']}"
+        "Median microseconds of a call; how many times as fast steelfast is; largest\n"
+        "error in ULP, of steelfast and of the worst of the others.\n"
     )
+    console = _terminal.console(width=100 if len(contenders) > 4 else None)
+    for table in _terminal.bench_tables(report):
+        console.print(table)
+        print()
+    about = report["configuration"]
+    others = ", ".join(f"{each.name} {each.version}" for each in contenders if each.name not in ("loops", "copy"))
+    print(f"{about['processor']}, {about['instruction_set']} kernels; {report['date']}")
+    print(textwrap.fill(f"{others}, Python {about['python']}", 80))
+
+
+def _contenders_to_load(options: Namespace) -> list[str]:
+    """Names of steelfast and of those it is to be measured against."""
+    if options.peer:
+        return [name for name in _contenders.NAMES if name == "steelfast" or name in options.peer]
+    if not options.peers:
+        return ["steelfast", "loops", "NumPy"]
+    missing = [name for name in _contenders.NAMES if not _contenders.is_installed(name)]
+    if missing:
+        notice(f'left out, as not installed: {", ".join(missing)}; they come with: pip install "steelfast[bench]"')
+    return [name for name in _contenders.NAMES if name not in missing]
 
 
 def info(options: Namespace) -> None:

@@ -1,28 +1,32 @@
-"""What the command line shows: tables that fit 80 columns, and progress. Needs rich."""
+"""What the command line shows: tables that fit 80 columns, 100 with many peers, and progress. Needs rich."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from steelfast.bench import Measurement
+from steelfast._contenders import PEERS
 from steelfast.datasets import CLASS_NAMES
-from steelfast.reporting import loss, share
+from steelfast.reporting import loss, share, three_digits, ulp
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_FASTEST = "fastest"
 
-def console(*, stderr: bool = False) -> Console:
+
+def console(*, stderr: bool = False, width: int | None = None) -> Console:
     """A console without colours where NO_COLOR asks for none, or where nobody looks."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+    return Console(
+        stderr=stderr, width=width, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto"
+    )
 
 
 @contextmanager
@@ -67,19 +71,37 @@ def confusion_table(result: dict[str, Any]) -> Table:
     return table
 
 
-def bench_table(measurements: Sequence[Measurement]) -> Table:
-    """Times in microseconds, and how many times as fast the kernels are."""
-    table = _table(title="Median times in microseconds, and how many times as fast steelfast is")
-    table.add_column("")
-    for name in ("loops", "NumPy", "steelfast", "× loops", "× NumPy"):
-        table.add_column(name, justify="right")
-    for operation, group in groupby(measurements, key=lambda each: each.operation):
-        table.add_row(f"[bold]{operation}[/bold]")
-        for each in group:
-            times = (each.loops, each.numpy, each.steelfast, each.times_loops, each.times_numpy)
-            shape = " × ".join(f"{n:,}" for n in each.shape)
-            table.add_row(f"  {each.dtype}  {shape}", *map(_three_digits, times))
-    return table
+def bench_tables(report: dict[str, Any]) -> Iterator[Table]:
+    """For each operation and dtype: times in microseconds, how many times as fast steelfast is, errors in ULP.
+
+    One or two peers have a ratio each; of more of them it is that to the fastest.
+    """
+    for (operation, dtype), group in groupby(report["measurements"], lambda each: (each["operation"], each["dtype"])):
+        rows = list(group)
+        names = [name for name in report["contenders"] if any(name in row["microseconds"] for row in rows)]
+        peers = [name for name in names if name in PEERS]
+        compared = peers if len(peers) <= 2 else [_FASTEST]
+        table = _table(title=f"[bold]{operation}[/bold], {dtype}")
+        if compared == [_FASTEST]:
+            table.padding = 0  # many columns
+        table.add_column("", min_width=11, no_wrap=True)
+        for heading in (*names, *("ratio" if name == _FASTEST else f"× {name}" for name in compared)):
+            table.add_column(heading, justify="right", min_width=6, no_wrap=True)
+        for heading in ("ULP", "others"):
+            table.add_column(heading, justify="right")
+        for row in rows:
+            times = {name: quartiles[1] for name, quartiles in row["microseconds"].items()}
+            if peers:
+                times[_FASTEST] = times[row["fastest_peer"]]
+            ratios = [times[name] / times["steelfast"] if name in times else None for name in compared]
+            errors = [row["ulp"][name] for name in peers if name in row["ulp"]]
+            table.add_row(
+                row["label"],
+                *(three_digits(times.get(name)) for name in names),
+                *map(three_digits, ratios),
+                *map(ulp, (row["ulp"].get("steelfast"), max(errors, default=None))),
+            )
+        yield table
 
 
 def _table(title: str) -> Table:
@@ -95,9 +117,3 @@ def _table(title: str) -> Table:
         show_edge=False,
         padding=(0, 1, 0, 0),
     )
-
-
-def _three_digits(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"

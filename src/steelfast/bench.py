@@ -1,14 +1,16 @@
-"""The kernels timed against plain NumPy and against Python loops, side by side on this machine.
+"""The kernels timed against NumPy, Python loops and other libraries, side by side on this machine.
 
-A quick look that takes some seconds; ``benchmarks/`` in the repository measures with more care.
-Nothing is timed before all three were found to give the same result.
+Every contender must give the right result before any is timed; how far it is from it, in ULP, is measured as well.
+The contenders take turns: what slows the machine down for a while slows all of them, and drops out of the ratios.
 """
 
-import math
+import os
+import random
 import statistics
 import timeit
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,190 +18,254 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steelfast import _kernels, reference
+from steelfast import _long_double, reference
 from steelfast._configuration import configuration
-from steelfast.optimizers import SGD
-from steelfast.trainer import HEADS, LinearModel, train_epoch
+from steelfast._contenders import PEERS, Contender, epoch_numpy
 
-__all__ = ["Measurement", "as_report", "measure", "n_measurements"]
-
-_BATCH = 10
-_RATE = 0.001
-_MOST_ROWS_FOR_LOOPS = 1553  # more takes them seconds
-_ROUNDS = 7
-_SECONDS_PER_ROUND = 0.01
+__all__ = ["DTYPES", "OPERATIONS", "OVERVIEW", "Case", "Measurement", "as_report", "cases", "measure", "one_core"]
 
 Array = NDArray[Any]
-Function = Callable[..., Any]
 
-
-@dataclass(frozen=True)
-class Measurement:
-    """Median times of one operation in microseconds; None where loops would take seconds."""
-
-    operation: str
-    shape: tuple[int, ...]
-    dtype: str
-    loops: float | None
-    numpy: float
-    steelfast: float
-
-    @property
-    def times_loops(self) -> float | None:
-        """How many times as fast as the loops the kernel is."""
-        return None if self.loops is None else self.loops / self.steelfast
-
-    @property
-    def times_numpy(self) -> float:
-        """How many times as fast as NumPy the kernel is."""
-        return self.numpy / self.steelfast
-
-
-# ---- what one writes without steelfast: loss and gradient together, as training needs them
-
-
-def _cross_entropy_loops(logits: Array, targets: Array) -> tuple[Any, Array]:
-    n_rows, n_classes = logits.shape
-    grad = reference.softmax_loops(logits)
-    total = 0.0
-    for i in range(n_rows):
-        for k in range(n_classes):
-            if targets[i, k] != 0:
-                total -= targets[i, k] * math.log(grad[i, k])
-            grad[i, k] = (grad[i, k] - targets[i, k]) / n_rows
-    return total / n_rows, grad
-
-
-def _cross_entropy_numpy(logits: Array, targets: Array) -> tuple[Any, Array]:
-    probs = reference.softmax(logits)
-    loss = -(targets * np.log(probs)).sum() / len(logits)
-    return loss, (probs - targets) / len(logits)
-
-
-def _sigmoid_mse_loops(logits: Array, targets: Array) -> tuple[Any, Array]:
-    n_rows, n_classes = logits.shape
-    grad = np.empty_like(logits)
-    total = 0.0
-    for i in range(n_rows):
-        for k in range(n_classes):
-            prob = 1 / (1 + math.exp(-logits[i, k]))
-            error = prob - targets[i, k]
-            total += error**2
-            grad[i, k] = 2 * error * prob * (1 - prob) / logits.size
-    return total / logits.size, grad
-
-
-def _sigmoid_mse_numpy(logits: Array, targets: Array) -> tuple[Any, Array]:
-    probs = 1 / (1 + np.exp(-logits))
-    errors = probs - targets
-    return np.square(errors).mean(), 2 * errors * probs * (1 - probs) / logits.size
-
-
-def _epoch_loops(rows: Array, targets: Array) -> tuple[Array, Array]:
-    (n_rows, n_features), n_classes = rows.shape, targets.shape[1]
-    weights = np.zeros((n_features, n_classes), rows.dtype)
-    bias = np.zeros(n_classes, rows.dtype)
-    for start in range(0, n_rows, _BATCH):
-        batch = range(start, start + _BATCH)
-        logits = np.zeros((_BATCH, n_classes), rows.dtype)
-        for i in batch:
-            for k in range(n_classes):
-                logits[i - start, k] = bias[k]
-                for j in range(n_features):
-                    logits[i - start, k] += rows[i, j] * weights[j, k]
-        _, grad = _cross_entropy_loops(logits, targets[start : start + _BATCH])
-        for i in batch:
-            for k in range(n_classes):
-                bias[k] -= _RATE * grad[i - start, k]
-                for j in range(n_features):
-                    weights[j, k] -= _RATE * rows[i, j] * grad[i - start, k]
-    return weights, bias
-
-
-def _epoch_numpy(rows: Array, targets: Array) -> tuple[Array, Array]:
-    weights = np.zeros((rows.shape[1], targets.shape[1]), rows.dtype)
-    bias = np.zeros(targets.shape[1], rows.dtype)
-    for start in range(0, len(rows), _BATCH):
-        batch = rows[start : start + _BATCH]
-        _, grad = _cross_entropy_numpy(batch @ weights + bias, targets[start : start + _BATCH])
-        weights -= _RATE * batch.T @ grad
-        bias -= _RATE * grad.sum(axis=0)
-    return weights, bias
-
-
-def _epoch_steelfast(rows: Array, targets: Array) -> tuple[Array, Array]:
-    model = LinearModel(
-        np.zeros((rows.shape[1], targets.shape[1]), rows.dtype),
-        np.zeros(targets.shape[1], rows.dtype),
-    )
-    train_epoch(
-        model,
-        rows,
-        targets.argmax(axis=1),
-        np.arange(len(rows)),
-        _BATCH,
-        HEADS["softmax_cross_entropy"],
-        SGD(_RATE),
-    )
-    return model.weights, model.bias
+N_ROUNDS = 15
+SECONDS_PER_ROUND = 0.01
+SCALES = (1e-3, 1.0, 30.0, 1e4)  # of the logits, to measure errors on
+_NUMBERS_FOR_ERRORS = 2**15
+_FEWEST_ROWS_FOR_ERRORS = 4
 
 
 # ---- what is measured
 
 
-# name -> loops, NumPy, steelfast
-_OPERATIONS: dict[str, tuple[Function, Function, Function]] = {
-    "softmax": (reference.softmax_loops, reference.softmax, _kernels.softmax),
-    "Jacobian": (
-        reference.softmax_jacobian_loops,
-        reference.softmax_jacobian,
-        _kernels.softmax_jacobian,
-    ),
-    "cross-entropy and its gradient": (
-        _cross_entropy_loops,
-        _cross_entropy_numpy,
-        _kernels.softmax_cross_entropy_value_and_grad,
-    ),
-    "sigmoid-MSE and its gradient": (
-        _sigmoid_mse_loops,
-        _sigmoid_mse_numpy,
-        _kernels.sigmoid_mse_value_and_grad,
-    ),
-    "training epoch, minibatches of 10": (_epoch_loops, _epoch_numpy, _epoch_steelfast),
-}
-_SHAPES = {
-    "Jacobian": ((1553, 7),),
-    "training epoch, minibatches of 10": ((1550, 27),),
-}
-_SHAPES_OF_THE_OTHERS = ((10, 7), (1553, 7), (100_000, 7))
+@dataclass(frozen=True)
+class Operation:
+    """One operation: its arguments for logits of some shape, dtype and scale, and its result in long double.
+
+    Errors of a training are not measured in ULP: its weights are small differences of large sums.
+    """
+
+    arguments: Callable[..., tuple[Array, ...]]
+    exact: Callable[..., Any]
+    in_ulp: bool = True
 
 
-def _cases() -> list[tuple[str, tuple[int, int], str]]:
-    return [
-        (name, shape, dtype)
-        for name in _OPERATIONS
-        for dtype in ("float32", "float64")
-        for shape in _SHAPES.get(name, _SHAPES_OF_THE_OTHERS)
+@dataclass(frozen=True)
+class Case:
+    """An operation on one shape and dtype.
+
+    The layout is "C"; or "axis 0", where the classes are the rows; or "strided", every other column of an array.
+    """
+
+    operation: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str = "C"
+
+    @property
+    def axis(self) -> int:
+        """The axis of the classes."""
+        return 0 if self.layout == "axis 0" else -1
+
+    def arguments(self, *, scale: float = 1.0, most: int | None = None) -> tuple[Array, ...]:
+        """Logits of that scale and what else the operation takes; if `most` is given, of about so many numbers."""
+        rows_axis = -1 - self.axis
+        shape = list(self.shape)
+        if most is not None and len(shape) == 2:
+            shape[rows_axis] = min(shape[rows_axis], max(_FEWEST_ROWS_FOR_ERRORS, most // shape[self.axis]))
+        if self.layout == "strided":
+            shape[-1] *= 2
+        arguments = OPERATIONS[self.operation].arguments(tuple(shape), self.dtype, np.random.default_rng(0), scale)
+        return (arguments[0][:, ::2], *arguments[1:]) if self.layout == "strided" else arguments
+
+    def exact(self, arguments: tuple[Array, ...]) -> Any:
+        """The result in long double."""
+        exact = OPERATIONS[self.operation].exact
+        if self.axis == -1:
+            return exact(*arguments)
+        return exact(arguments[0].T).T
+
+    @property
+    def label(self) -> str:
+        """The shape, and the layout unless it is the usual one."""
+        shape = " × ".join(f"{n:,}" for n in self.shape)
+        return shape if self.layout == "C" else f"{shape} {self.layout}"
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.dtype} {self.label}"
+
+
+def _logits(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, scale: float) -> tuple[Array, ...]:
+    return ((scale * rng.standard_normal(shape)).astype(dtype),)
+
+
+def _probs(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, scale: float) -> tuple[Array, ...]:
+    (logits,) = _logits(shape, dtype, rng, scale)
+    return (reference.softmax(logits),)
+
+
+def _logits_and_labels(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, scale: float) -> tuple[Array, ...]:
+    return *_logits(shape, dtype, rng, scale), rng.integers(shape[-1], size=shape[:-1])
+
+
+def _logits_and_zeros_and_ones(
+    shape: tuple[int, ...], dtype: str, rng: np.random.Generator, scale: float
+) -> tuple[Array, ...]:
+    return *_logits(shape, dtype, rng, scale), rng.integers(2, size=shape).astype(dtype)
+
+
+def _rows_and_labels(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, scale: float) -> tuple[Array, ...]:
+    return *_logits(shape, dtype, rng, scale), rng.integers(7, size=shape[:-1])
+
+
+def _exact_epoch(rows: Array, labels: Array) -> tuple[Array, Array]:
+    return epoch_numpy(rows.astype(np.longdouble), labels)
+
+
+OPERATIONS = {
+    "softmax": Operation(_logits, _long_double.softmax),
+    "log_softmax": Operation(_logits, _long_double.log_softmax),
+    "logsumexp": Operation(_logits, _long_double.logsumexp),
+    "softmax_cross_entropy_value_and_grad": Operation(
+        _logits_and_labels, _long_double.softmax_cross_entropy_value_and_grad
+    ),
+    "softmax_jacobian": Operation(_probs, _long_double.softmax_jacobian),
+    "sigmoid": Operation(_logits, _long_double.sigmoid),
+    "sigmoid_mse_value_and_grad": Operation(_logits_and_zeros_and_ones, _long_double.sigmoid_mse_value_and_grad),
+    "training_epoch": Operation(_rows_and_labels, _exact_epoch, in_ulp=False),
+}
+DTYPES = ("float32", "float64")
+OVERVIEW = ((10, 7), (1553, 7), (100_000, 7), (1550, 27))  # what a quick look is enough for
+_SHAPES = ((10, 7), (1553, 7), (100_000, 7), (50_000, 13), (20_000, 100), (4096, 1000), (64, 32_000))
+_LAYOUTS: dict[str, tuple[tuple[tuple[int, ...], str], ...]] = {
+    "softmax": (
+        *((shape, "C") for shape in _SHAPES),
+        ((100_000, 2), "C"),
+        ((100_000, 3), "C"),
+        ((100_000, 26), "C"),
+        ((7, 100_000), "axis 0"),
+        ((100_000, 7), "strided"),
+        ((1000,), "C"),
+    ),
+    "softmax_jacobian": tuple((shape, "C") for shape in _SHAPES[:3]),  # of 1000 classes it takes 33 GB
+    "training_epoch": (((1550, 27), "C"),),
+}
+
+
+def cases(
+    *,
+    operations: Collection[str] | None = None,
+    shapes: Collection[tuple[int, ...]] | None = None,
+    dtypes: Collection[str] | None = None,
+) -> list[Case]:
+    """What there is to measure, or those cases that have one of the operations, shapes and dtypes named.
+
+    Parameters
+    ----------
+    operations, shapes, dtypes : collections, optional
+        What to choose; by default all.
+
+    Returns
+    -------
+    list of Case
+
+    Raises
+    ------
+    ValueError
+        If no case is left.
+
+    Examples
+    --------
+    >>> from steelfast.bench import cases
+    >>> print(*cases(operations=["softmax_jacobian"], dtypes=["float32"]), sep="\\n")
+    softmax_jacobian float32 10 × 7
+    softmax_jacobian float32 1,553 × 7
+    softmax_jacobian float32 100,000 × 7
+    """
+    everything = [
+        Case(operation, shape, dtype, layout)
+        for operation in OPERATIONS
+        for dtype in DTYPES
+        for shape, layout in _LAYOUTS.get(operation, tuple((shape, "C") for shape in _SHAPES))
     ]
+    chosen = [
+        case
+        for case in everything
+        if (operations is None or case.operation in operations)
+        and (shapes is None or case.shape in shapes)
+        and (dtypes is None or case.dtype in dtypes)
+    ]
+    if not chosen:
+        known = sorted({case.shape for case in everything if operations is None or case.operation in operations})
+        names = ", ".join("x".join(map(str, shape)) for shape in known)
+        raise ValueError(f"nothing is measured of that operation, shape and dtype; there are the shapes {names}")
+    return chosen
 
 
-def _arguments(name: str, shape: tuple[int, int], dtype: str) -> tuple[Array, ...]:
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=shape).astype(dtype)
-    if name == "softmax":
-        return (values,)
-    if name == "Jacobian":
-        return (reference.softmax(values),)
-    return values, np.eye(7, dtype=dtype)[rng.integers(7, size=len(values))]
+# ---- how
 
 
-def n_measurements() -> int:
-    """How many measurements `measure` makes."""
-    return len(_cases())
+@dataclass(frozen=True)
+class Measurement:
+    """What came of one case.
+
+    ``microseconds`` has the lower quartile, the median and the upper quartile of the time of a call for every
+    contender, ``ulp`` the largest error of those whose errors are measured.
+    """
+
+    case: Case
+    microseconds: dict[str, tuple[float, float, float]]
+    ulp: dict[str, float]
+
+    def median(self, contender: str) -> float:
+        """The median time of a call in microseconds."""
+        return self.microseconds[contender][1]
+
+    @property
+    def fastest_peer(self) -> str | None:
+        """Who comes nearest to steelfast, or passes it; None without peers."""
+        return min((name for name in self.microseconds if name in PEERS), key=self.median, default=None)
+
+    def ratio(self, contender: str) -> float:
+        """How many times as long the contender takes as steelfast, by the medians."""
+        return self.median(contender) / self.median("steelfast")
 
 
-def measure() -> Iterator[Measurement]:
-    """Time loops, NumPy and the kernels on one operation, dtype and shape after the other.
+@contextmanager
+def one_core() -> Iterator[int | None]:
+    """Keep this thread on one core, the last of those that it may use; yields its number.
+
+    Where the platform cannot do that, nothing happens and None is yielded.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield None
+        return
+    before = os.sched_getaffinity(0)
+    core = max(before)  # the first one is the busiest with what the system does
+    os.sched_setaffinity(0, {core})
+    try:
+        yield core
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def measure(
+    chosen: Sequence[Case],
+    contenders: Sequence[Contender],
+    *,
+    n_rounds: int = N_ROUNDS,
+    seconds_per_round: float = SECONDS_PER_ROUND,
+) -> Iterator[Measurement]:
+    """Check and time the contenders on one case after the other.
+
+    Parameters
+    ----------
+    chosen : sequence of Case
+        What to measure, from `cases`.
+    contenders : sequence of Contender
+        Who takes part, from `steelfast._contenders.load`.
+    n_rounds : int, default 15
+        How often each contender has its turn.
+    seconds_per_round : float, default 0.01
+        How long a turn lasts, if a single call does not take longer.
 
     Yields
     ------
@@ -208,58 +274,159 @@ def measure() -> Iterator[Measurement]:
     Raises
     ------
     RuntimeError
-        If a kernel and NumPy, or the loops and NumPy, do not agree.
-
-    Notes
-    -----
-    A time is the median of 7 rounds of about 10 ms each, or of single calls that take longer.
+        If the result of a contender is wrong by more than rounding explains.
 
     Examples
     --------
-    >>> from steelfast.bench import measure
-    >>> for measurement in measure():  # doctest: +SKIP
-    ...     print(measurement.operation, measurement.shape, measurement.times_numpy)
+    >>> from steelfast._contenders import load
+    >>> from steelfast.bench import cases, measure
+    >>> for measurement in measure(cases(), [load("steelfast"), load("NumPy")]):  # doctest: +SKIP
+    ...     print(measurement.case, measurement.ratio("NumPy"))
     """
-    for name, shape, dtype in _cases():
-        loops, in_numpy, kernel = _OPERATIONS[name]
-        arguments = _arguments(name, shape, dtype)
-        with_loops = shape[0] <= _MOST_ROWS_FOR_LOOPS
-        expected = in_numpy(*arguments)
-        for function in (kernel, loops) if with_loops else (kernel,):
-            if not _agree(function(*arguments), expected, dtype):
-                raise RuntimeError(f"{name} of {dtype} {shape}: {function.__name__} is wrong")
+    for case in chosen:
+        arguments = case.arguments()
+        calls = {
+            contender.name: call
+            for contender in contenders
+            if (call := contender.call(case.operation, arguments, case.axis)) is not None
+        }
+        expected = case.exact(arguments)
+        for name, call in calls.items():
+            if name != "copy" and not agree(as_numpy(call()), expected, case.dtype):
+                raise RuntimeError(f"{case}: the result of {name} is wrong")
         yield Measurement(
-            operation=name,
-            shape=shape,
-            dtype=dtype,
-            loops=_median_time(loops, arguments) if with_loops else None,
-            numpy=_median_time(in_numpy, arguments),
-            steelfast=_median_time(kernel, arguments),
+            case=case,
+            microseconds=_times(calls, n_rounds, seconds_per_round),
+            ulp={each.name: _largest_error(case, each) for each in contenders if each.name in calls.keys() - {"copy"}}
+            if OPERATIONS[case.operation].in_ulp and _long_double.can_measure(case.dtype)
+            else {},
         )
 
 
-def as_report(measurements: list[Measurement]) -> dict[str, Any]:
-    """The measurements with what they were made on and when, as plain data."""
+def as_numpy(result: Any) -> Any:
+    """What a library returned as arrays of NumPy."""
+    if isinstance(result, tuple):
+        return tuple(map(as_numpy, result))
+    # of PyTorch: a loss remembers how it was computed
+    return np.asarray(result.detach() if hasattr(result, "detach") else result)
+
+
+def agree(result: Any, expected: Any, dtype: str) -> bool:
+    """Equal but for what NumPy and the loops lose by rounding."""
+    if isinstance(expected, tuple):
+        return all(agree(r, e, dtype) for r, e in zip(result, expected, strict=True))
+    eps = float(np.finfo(dtype).eps)
+    atol = 10 * eps * float(np.abs(expected).max(initial=0))
+    return np.shape(result) == np.shape(expected) and np.allclose(result, expected, rtol=1000 * eps, atol=atol)
+
+
+def _largest_error(case: Case, contender: Contender) -> float:
+    """The largest error in ULP on a sample of rows with logits of every scale."""
+    errors = []
+    for scale in SCALES:
+        arguments = case.arguments(scale=scale, most=_NUMBERS_FOR_ERRORS)
+        call = contender.call(case.operation, arguments, case.axis)
+        if call is not None:
+            errors.append(_long_double.ulp_error(as_numpy(call()), case.exact(arguments), case.dtype))
+    return max(errors)
+
+
+def _times(
+    calls: dict[str, "partial[Any]"], n_rounds: int, seconds_per_round: float
+) -> dict[str, tuple[float, float, float]]:
+    """Quartiles of the microseconds of one call, of contenders that take turns in a new order every round."""
+    timers = {name: _timer(call) for name, call in calls.items()}
+    numbers = {
+        name: max(1, round(seconds_per_round / max(min(timer.repeat(3, 1)), 1e-7))) for name, timer in timers.items()
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    order = random.Random(0)
+    for _ in range(n_rounds):
+        for name in order.sample(list(timers), len(timers)):
+            seconds[name].append(timers[name].timeit(numbers[name]) / numbers[name])
+    return {name: _quartiles([1e6 * each for each in times]) for name, times in seconds.items()}
+
+
+def _timer(call: "partial[Any]") -> timeit.Timer:
+    """Times the call as one writes it, without what a partial function adds."""
+    arguments = {f"argument_{i}": value for i, value in enumerate(call.args)}
+    return timeit.Timer(f"function({', '.join(arguments)})", globals={"function": call.func, **arguments})
+
+
+def _quartiles(values: list[float]) -> tuple[float, float, float]:
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
+    return lower, median, upper
+
+
+# ---- what there is to say of it
+
+
+def as_report(
+    measurements: Sequence[Measurement],
+    contenders: Sequence[Contender],
+    *,
+    core: int | None = None,
+    n_rounds: int = N_ROUNDS,
+    seconds_per_round: float = SECONDS_PER_ROUND,
+) -> dict[str, Any]:
+    """The measurements with what they were made on, how and when, as plain data.
+
+    Parameters
+    ----------
+    measurements : sequence of Measurement
+        What `measure` yielded.
+    contenders : sequence of Contender
+        Who took part.
+    core : int, optional
+        The core that this process was kept on.
+    n_rounds, seconds_per_round : int and float
+        What `measure` was told.
+
+    Returns
+    -------
+    dict
+        Plain data: "date", "configuration", "contenders" (name to version), "settings" and "measurements". Times are
+        microseconds of a call: lower quartile, median, upper quartile. "ratio" is the median of the fastest peer by
+        that of steelfast. An error in ULP that is infinite becomes null in JSON.
+
+    Examples
+    --------
+    >>> from steelfast.bench import as_report
+    >>> as_report([], [])["settings"]["n_rounds"]
+    15
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "configuration": configuration(),
-        "unit": "microseconds, median",
-        "measurements": [
-            asdict(each) | {"times_loops": each.times_loops, "times_numpy": each.times_numpy} for each in measurements
-        ],
+        "contenders": {each.name: each.version for each in contenders},
+        "settings": {
+            "core": core,
+            "n_rounds": n_rounds,
+            "seconds_per_round": seconds_per_round,
+            "scales_of_logits_for_ulp": list(SCALES),
+        },
+        "measurements": [_as_data(each) for each in measurements],
     }
 
 
-def _agree(result: Any, expected: Any, dtype: str) -> bool:
-    """Equal but for what NumPy and the loops lose by rounding."""
-    if isinstance(expected, tuple):
-        return all(_agree(r, e, dtype) for r, e in zip(result, expected, strict=True))
-    eps = np.finfo(dtype).eps
-    return np.shape(result) == np.shape(expected) and np.allclose(result, expected, rtol=1000 * eps, atol=10 * eps)
+def _as_data(measurement: Measurement) -> dict[str, Any]:
+    case, peer = measurement.case, measurement.fastest_peer
+    return {
+        "operation": case.operation,
+        "shape": list(case.shape),
+        "layout": case.layout,
+        "label": case.label,
+        "dtype": case.dtype,
+        "fastest_peer": peer,
+        "ratio": None if peer is None else _four_digits(measurement.ratio(peer)),
+        "microseconds": {
+            name: [_four_digits(each) for each in quartiles] for name, quartiles in measurement.microseconds.items()
+        },
+        "ulp": {name: _four_digits(error) for name, error in measurement.ulp.items()},
+    }
 
 
-def _median_time(function: Function, arguments: tuple[Any, ...]) -> float:
-    """Microseconds of one call."""
-    timer = timeit.Timer(partial(function, *arguments))
-    number = max(1, int(_SECONDS_PER_ROUND / max(timer.timeit(1), 1e-9)))
-    return statistics.median(timer.repeat(_ROUNDS, number)) / number * 1e6
+def _four_digits(value: float) -> float:
+    return float(f"{value:.4g}")

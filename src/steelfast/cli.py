@@ -20,11 +20,14 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from steelfast import _commands
+from steelfast._contenders import NAMES
 from steelfast._version import __version__
+from steelfast.bench import DTYPES, OPERATIONS
 from steelfast.trainer import HEADS
 
 __all__ = ["main", "make_parser"]
 
+_CONTENDERS = tuple(name for name in NAMES if name != "steelfast")
 _OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")  # the estimator's, which needs scikit-learn
 
 
@@ -247,11 +250,39 @@ def make_parser() -> argparse.ArgumentParser:
         commands,
         "bench",
         _commands.bench,
-        "time the kernels against NumPy and Python loops",
+        "time the kernels against NumPy, loops, other libraries",
         "steelfast bench",
-        "steelfast bench --json bench.json",
+        "steelfast bench --peers --json bench.json --plot bench.png",
+        "steelfast bench --peer pytorch --operation softmax --shape 1553x7",
     )
+    against = bench.add_mutually_exclusive_group()
+    against.add_argument(
+        "--peers",
+        action="store_true",
+        help="against every library that is installed, on all shapes: takes minutes; "
+        "default: loops and NumPy, on the shapes of the plates",
+    )
+    against.add_argument(
+        "--peer",
+        action="append",
+        type=_one_of(_CONTENDERS),
+        metavar="NAME",
+        help=f"against this one: {', '.join(_CONTENDERS)}; may be repeated, as may the next three",
+    )
+    bench.add_argument(
+        "--operation",
+        action="append",
+        type=_one_of(tuple(OPERATIONS)),
+        metavar="NAME",
+        help="only this one, such as softmax",
+    )
+    bench.add_argument("--shape", action="append", type=_shape, metavar="NxC", help="only this one, such as 100000x7")
+    bench.add_argument(
+        "--dtype", action="append", choices=DTYPES, metavar="NAME", help="only this one: float32 or float64"
+    )
+    bench.add_argument("--quick", action="store_true", help="fewer, shorter rounds: rough figures")
     _add_json_file(bench)
+    bench.add_argument("--plot", metavar="PATH", help="draw the ratios to the fastest peer, as PNG")
 
     data = commands.add_parser(
         "data",
@@ -350,6 +381,25 @@ def _whole(low: int, high: float = math.inf) -> Callable[[str], int]:
         return number
 
     return convert
+
+
+def _one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """One of the names, in capitals or not."""
+    by_lower_case = {name.lower(): name for name in names}
+
+    def convert(text: str) -> str:
+        if text.lower() not in by_lower_case:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, got {text!r}")
+        return by_lower_case[text.lower()]
+
+    return convert
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, text.split("x")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be whole numbers with an x between, got {text!r}") from None
 
 
 def _between(low: float, high: float) -> Callable[[str], float]:

@@ -1,4 +1,4 @@
-"""Plots of a training and of its result: clear in print and to colour-blind readers.
+"""Plots of a training, of its result, and of a benchmark: clear in print and to colour-blind readers.
 
 Every function draws into the axes it is given, or into a new figure, and returns the axes.
 """
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["confusion_matrix", "learning_curve"]
+__all__ = ["confusion_matrix", "learning_curve", "speed_ratios"]
 
 # of the palette of Okabe and Ito, which stays apart for every kind of colour vision and in grey
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
@@ -149,6 +149,80 @@ def confusion_matrix(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return axes
+
+
+def speed_ratios(measurements: Sequence[Mapping[str, Any]], *, ax: Axes | None = None) -> Axes:
+    """Plot how many times as long the fastest peer takes as steelfast, by operation, shape and dtype.
+
+    Parameters
+    ----------
+    measurements : sequence of mappings
+        One record a case, as in the report of `steelfast.bench.as_report`: "operation", "label", "dtype",
+        "fastest_peer" and "ratio".
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure of pyplot if there is none.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If there are no measurements.
+
+    Notes
+    -----
+    On the right stands who the fastest peer is, of float32 and of float64 where they differ.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from steelfast.plotting import speed_ratios
+    >>> case = {"operation": "softmax", "label": "10 × 7", "dtype": "float32"}
+    >>> ax = speed_ratios([{**case, "fastest_peer": "NumPy", "ratio": 20.0}], ax=Figure().subplots())
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['softmax', '10 × 7']
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    if not measurements:
+        raise ValueError("measurements must have at least one record, got none")
+    ax = _axes(ax)
+    operations: dict[str, dict[str, dict[str, Mapping[str, Any]]]] = {}
+    for each in measurements:
+        by_label = operations.setdefault(each["operation"], {"": {}})  # the first row is the heading
+        by_label.setdefault(each["label"], {})[each["dtype"]] = each
+    ordered = [
+        ((operation, label), by_dtype)
+        for operation, by_label in operations.items()
+        for label, by_dtype in by_label.items()
+    ]
+    for y, (_, by_dtype) in enumerate(ordered):
+        both = [each["ratio"] for each in by_dtype.values()]
+        ax.plot(both, [y] * len(both), color="0.8", zorder=1)
+        peers = dict.fromkeys(each["fastest_peer"] for each in by_dtype.values())
+        ax.text(1.01, y, ", ".join(peers), transform=ax.get_yaxis_transform(), va="center", color="0.35", fontsize=8)
+    for dtype, colour, marker in (("float32", _BLUE, "o"), ("float64", _VERMILION, "D")):
+        points = [(each[dtype]["ratio"], y) for y, (_, each) in enumerate(ordered) if dtype in each]
+        if points:
+            ratios, heights = zip(*points, strict=True)
+            ax.scatter(ratios, heights, s=28, color=colour, marker=marker, label=dtype, zorder=2)
+    ax.axvline(1, color="black", linewidth=1)
+    ax.set_yticks(range(len(ordered)), [label or operation for (operation, label), _ in ordered], fontsize=8)
+    for text, ((_, label), _) in zip(ax.get_yticklabels(), ordered, strict=True):
+        text.set_fontweight("normal" if label else "bold")
+    ax.set_ylim(len(ordered) - 0.5, -0.5)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel("Time of the fastest peer, named on the right, by that of steelfast: above 1 steelfast is faster")
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", alpha=0.3)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    return ax
 
 
 def _axes(ax: Axes | None) -> Axes:

@@ -1,4 +1,4 @@
-"""What there is to say of a classifier of steel plates: as plain data, as Markdown, as plots."""
+"""What there is to say of a classifier of steel plates, and of a benchmark: as plain data, as Markdown, as plots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from steelfast.datasets import CLASS_NAMES, SteelPlates
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["as_json", "as_markdown", "confusion_figure", "describe", "evaluate", "learning_figure"]
+__all__ = ["as_json", "as_markdown", "bench_figure", "confusion_figure", "describe", "evaluate", "learning_figure"]
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
@@ -188,6 +188,25 @@ def loss(value: float) -> str:
     return f"{value:.3f}" if value < 1e6 else f"{value:.2e}"
 
 
+def three_digits(value: float | None) -> str:
+    """A time or a ratio to three digits, or a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
+
+
+def ulp(error: float | None) -> str:
+    """An error in ULP to two digits, or a dash where none was measured."""
+    if error is None:
+        return "–"
+    if error == math.inf:
+        return "∞"
+    if error >= 9999.5:
+        mantissa, exponent = f"{error:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{error:.0f}" if error >= 9.95 else f"{error:.1f}"
+
+
 def in_folds(folds: dict[str, Any]) -> str:
     """The result of a cross-validation in a line."""
     accuracy, log_loss = (
@@ -221,6 +240,16 @@ def confusion_figure(report: dict[str, Any], target: IntArray, predicted: IntArr
     names = np.array(CLASS_NAMES)
     ax = plotting.confusion_matrix(names[target], names[predicted], labels=CLASS_NAMES, ax=figure.subplots())
     ax.set_title(_title(f"Test accuracy {report['test']['accuracy']:.3f}", report))
+    return figure
+
+
+def bench_figure(report: dict[str, Any]) -> Figure:
+    """How many times as fast as its fastest peer steelfast is, on everything that was measured."""
+    measurements = [each for each in report["measurements"] if each["fastest_peer"]]
+    n_rows = len({(each["operation"], each["label"]) for each in measurements})
+    n_operations = len({each["operation"] for each in measurements})
+    figure = _figure(10, 1.3 + 0.19 * (n_rows + n_operations))
+    plotting.speed_ratios(measurements, ax=figure.subplots())
     return figure
 
 
