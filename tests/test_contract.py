@@ -656,6 +656,7 @@ REFUSED = {
     "too few labels": (*labelled([0] * 3), ValueError, ["targets", "(3,)", "(4,)"]),
     "one label": (*labelled(0), ValueError, ["targets", "()", "(4,)"]),
     "column of labels": (*labelled([[0]] * 4), ValueError, ["targets", "(4, 1)", "(4,)"]),
+    "ragged labels": (*labelled([[0, 1], [2]]), ValueError, ["targets", "lists of equal lengths", "[[0, 1], [2]]"]),
     "rows of probabilities": (*labelled(ONE_LONGER), ValueError, ["targets", "(5, 3)", "(4, 3)"]),
     "columns of probabilities": (
         *labelled(np.zeros((4, 2))),
@@ -791,8 +792,14 @@ REFUSED = {
         for name in ["cross_entropy", "kl_divergence"]
     },
     **{
-        f"base {base}": ("entropy", (PROBS,), {"base": base}, ValueError, ["base", str(base)])
-        for base in [0, -2, 1, np.nan]
+        f"base {base}": (
+            "entropy",
+            (PROBS,),
+            {"base": base},
+            ValueError,
+            [f"base must be positive, finite and not 1, got {float(base)}"],
+        )
+        for base in [0, -2, 1, np.nan, np.inf]
     },
     "base a text": ("entropy", (PROBS,), {"base": "e"}, TypeError, ["base"]),
     "base of cross-entropy": (

@@ -107,10 +107,7 @@ def as_labels(labels: object, shape: tuple[int, ...], n_classes: int, ignore_ind
 
 def as_number(x: object, name: str, low: float, high: float, *, below: bool = False) -> float:
     """A real number within low … high, or below high."""
-    array, _ = as_floating(x, name)
-    if array.ndim != 0:
-        raise TypeError(f"{name} must be a number, got {described(array)}")
-    number = float(array)
+    number = _number(x, name)
     if not (low <= number < high if below else low <= number <= high):
         limits = [f"at least {low:g}"]
         if below:
@@ -119,6 +116,21 @@ def as_number(x: object, name: str, low: float, high: float, *, below: bool = Fa
             limits.append(f"at most {high:g}")
         raise ValueError(f"{name} must be {' and '.join(limits)}, got {number!r}")
     return number
+
+
+def as_base(x: object) -> float:
+    """The base of a logarithm."""
+    number = _number(x, "base")
+    if not 0 < number < np.inf or number == 1:
+        raise ValueError(f"base must be positive, finite and not 1, got {number!r}")
+    return number
+
+
+def _number(x: object, name: str) -> float:
+    array, _ = as_floating(x, name)
+    if array.ndim != 0:
+        raise TypeError(f"{name} must be a number, got {described(array)}")
+    return float(array)
 
 
 def as_index(x: object, name: str) -> int:

@@ -76,7 +76,9 @@ from steelfast._rows cimport (
 import numpy as np
 
 from steelfast._arguments import (
+    as_array,
     as_axis,
+    as_base,
     as_floating,
     as_index,
     as_labels,
@@ -927,7 +929,7 @@ cdef object softmax_cross_entropy_parts(
     smoothing = as_number(label_smoothing, "label_smoothing", 0.0, 1.0)
     if ignore_index is not None:
         ignore_index = as_index(ignore_index, "ignore_index")
-    given = np.asarray(targets)
+    given = as_array(targets, "targets")
     if given.shape == shape:
         if ignore_index is not None:
             raise ValueError(f"ignore_index goes with integer labels, got probabilities of shape {shape} as targets")
@@ -1101,10 +1103,7 @@ cdef object divergence(Divergence kind, object p, object q, object axis, object 
 
 
 cdef object log_of_base(object base):
-    number = as_number(base, "base", 0.0, INFINITY)
-    if number == 0.0 or number == 1.0 or number == INFINITY:
-        raise ValueError(f"base must be positive, finite and not 1, got {number!r}")
-    return float(np.log(number))
+    return float(np.log(as_base(base)))
 
 
 # --- public functions --------------------------------------------------------------------------------------------
