@@ -46,8 +46,10 @@ else:
         "-fno-math-errno",
         "-fno-trapping-math",
         "-ffp-contract=off",
-        # what gcc unrolls before it vectorises, as loops over LANES, it no longer vectorises
+        # what gcc unrolls before it vectorises, as loops over LANES, it no longer vectorises; nor does it in functions
+        # that have grown too large
         "--param=max-completely-peel-times=4",
+        "-fno-inline-functions-called-once",
         "-g0",
         "-Wall",
         "-Wextra",

@@ -41,12 +41,17 @@ static inline double steelfast_exponent_d(double x, double *inverse_power) {
     return steelfast_from_bits_d(0x4330000000000000u | e) - (4503599627370496.0 + 1023.0);
 }
 
-/* a / b within a sixteenth, for positive normal numbers of which neither is 2**100 times the other. */
-static inline float steelfast_rough_ratio_f(float a, float b) {
-    return steelfast_from_bits_f(steelfast_bits_f(a) - steelfast_bits_f(b) + 0x3f800000u);
+/* The same for a / b in [2/3, 3/2) * 2**k, with no division: the bits of a number are nearly its logarithm. a and b are
+ * positive and normal, |k| < 126. */
+static inline float steelfast_ratio_exponent_f(float a, float b, float *inverse_power) {
+    uint32_t e = (steelfast_bits_f(a) - steelfast_bits_f(b) + 0x3fc00000u) >> 23;
+    *inverse_power = steelfast_from_bits_f((254u - e) << 23);
+    return steelfast_from_bits_f(0x4b000000u | e) - (8388608.0f + 127.0f);
 }
-static inline double steelfast_rough_ratio_d(double a, double b) {
-    return steelfast_from_bits_d(steelfast_bits_d(a) - steelfast_bits_d(b) + 0x3ff0000000000000u);
+static inline double steelfast_ratio_exponent_d(double a, double b, double *inverse_power) {
+    uint64_t e = (steelfast_bits_d(a) - steelfast_bits_d(b) + 0x3ff8000000000000u) >> 52;
+    *inverse_power = steelfast_from_bits_d((2046u - e) << 52);
+    return steelfast_from_bits_d(0x4330000000000000u | e) - (4503599627370496.0 + 1023.0);
 }
 
 /* The upper half of the significand: products of two such numbers are exact. */

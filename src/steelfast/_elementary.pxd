@@ -20,8 +20,8 @@ cdef extern from "_elementary.h" nogil:
     double power_d "steelfast_power_d"(double)
     float exponent_f "steelfast_exponent_f"(float, float*)
     double exponent_d "steelfast_exponent_d"(double, double*)
-    float rough_ratio_f "steelfast_rough_ratio_f"(float, float)
-    double rough_ratio_d "steelfast_rough_ratio_d"(double, double)
+    float ratio_exponent_f "steelfast_ratio_exponent_f"(float, float, float*)
+    double ratio_exponent_d "steelfast_ratio_exponent_d"(double, double, double*)
     float upper_f "steelfast_upper_f"(float)
     double upper_d "steelfast_upper_d"(double)
     ctypedef unsigned int environment "steelfast_environment"
@@ -218,14 +218,61 @@ cdef inline floating exp(floating x) noexcept nogil:
     The power of two comes in two factors, both of them normal numbers: only the product with the last one may round.
     """
     cdef floating y = exp_reach(x) if x > exp_reach(x) else x
-    cdef floating low, power, offset, rest
+    cdef floating power, base, rest, w
     y = -exp_reach(x) if y < -exp_reach(x) else y
     if floating is float:
-        offset = exp_offset(<float>128.0 if x > <float>0.0 else <float>0.0)
+        base = exp_base(<float>88.722839 if x > <float>0.0 else <float>0.0)              # 128 log 2
     else:
-        offset = exp_offset(1024.0 if x > 0.0 else 0.0)
+        base = exp_base(709.782712893384 if x > 0.0 else 0.0)                            # 1024 log 2
     rest = exp_scale(x) if x > <floating>0.0 else exp_unscale(x)
-    return exp_parts(y, offset, &low, &power) * power * rest
+    w = exp_parts(y, base, &power)
+    return multiply_add(w, power, power) * rest
+
+
+cdef inline double plus_product(
+    double constant, double constant_low, double a, double a_low, double b, double b_low, double* low,
+) noexcept nogil:
+    """constant + a · b of pairs as a pair, where the product is the smaller."""
+    cdef double product_low, sum_low
+    cdef double product = two_product(a, b, &product_low)
+    cdef double result = fast_two_sum(constant, product, &sum_low)
+    return fast_two_sum(result, sum_low + (constant_low + (product_low + (a * b_low + a_low * b))), low)
+
+
+cdef inline double exp_twice(double x, double* low) noexcept nogil:
+    """exp(x) as a pair with half as many digits again, for -700 <= x <= 1: below 2**-72 of the result.
+
+    The terms of the series from the seventh on are small enough to be summed in plain numbers.
+    """
+    cdef double shifted = multiply_add(x, 1.4426950408889634, 6755399441055744.0 + 1023.0)
+    cdef double k = shifted - (6755399441055744.0 + 1023.0)
+    cdef double r, r_low, product, product_low, series, e, e_low, power
+    r = multiply_add(-k, 0.69314718055920820916, x)                   # exact, as in exp_parts
+    product = two_product(k, -7.371002565167799e-13, &product_low)
+    r = two_sum(r, product, &r_low)
+    r_low = r_low + (product_low - k * 1.94704509238075e-31)
+    series = 1.5619206968586225e-16
+    series = multiply_add(series, r, 2.8114572543455206e-15)
+    series = multiply_add(series, r, 4.779477332387385e-14)
+    series = multiply_add(series, r, 7.647163731819816e-13)
+    series = multiply_add(series, r, 1.1470745597729725e-11)
+    series = multiply_add(series, r, 1.6059043836821613e-10)
+    series = multiply_add(series, r, 2.08767569878681e-09)
+    series = multiply_add(series, r, 2.505210838544172e-08)
+    series = multiply_add(series, r, 2.755731922398589e-07)
+    series = multiply_add(series, r, 2.7557319223985893e-06)
+    series = multiply_add(series, r, 2.48015873015873e-05)
+    series = multiply_add(series, r, 0.0001984126984126984)
+    e = plus_product(0.001388888888888889, -5.300543954373577e-20, series, 0.0, r, r_low, &e_low)
+    e = plus_product(0.008333333333333333, 1.1564823173178714e-19, e, e_low, r, r_low, &e_low)
+    e = plus_product(0.041666666666666664, 2.3129646346357427e-18, e, e_low, r, r_low, &e_low)
+    e = plus_product(0.16666666666666666, 9.25185853854297e-18, e, e_low, r, r_low, &e_low)
+    e = plus_product(0.5, 0.0, e, e_low, r, r_low, &e_low)
+    e = plus_product(1.0, 0.0, e, e_low, r, r_low, &e_low)
+    e = plus_product(1.0, 0.0, e, e_low, r, r_low, &e_low)
+    power = power_d(shifted)
+    low[0] = e_low * power
+    return e * power
 
 
 # --- log -----------------------------------------------------------------------------------------------------
@@ -234,17 +281,17 @@ cdef inline floating log_series(floating z) noexcept nogil:
     """R in log(1 + f) = 2 s + s z R(z), for s = f / (2 + f), z = s² and 2/3 <= 1 + f <= 3/2."""
     cdef floating series
     if floating is float:
-        series = <float>0.2987306975157250539
-        series = multiply_add(series, z, <float>0.39977495763652679353)
-        series = multiply_add(series, z, <float>0.66666776715039007792)
+        series = <float>0.30362438301087304093
+        series = multiply_add(series, z, <float>0.39957738582943268957)
+        series = multiply_add(series, z, <float>0.66666948212779645099)
     else:
-        series = 0.1479750276950684446
-        series = multiply_add(series, z, 0.15313903663221415226)
-        series = multiply_add(series, z, 0.18183569726954066694)
-        series = multiply_add(series, z, 0.22222198476162688175)
-        series = multiply_add(series, z, 0.28571428743261601965)
-        series = multiply_add(series, z, 0.3999999999941109596)
-        series = multiply_add(series, z, 0.66666666666667348941)
+        series = 0.1537040039515029973
+        series = multiply_add(series, z, 0.15249904638707783025)
+        series = multiply_add(series, z, 0.18186370255295392761)
+        series = multiply_add(series, z, 0.22222138155282366985)
+        series = multiply_add(series, z, 0.2857142939952845132)
+        series = multiply_add(series, z, 0.39999999996138066234)
+        series = multiply_add(series, z, 0.66666666666672754006)
     return series
 
 
@@ -286,9 +333,9 @@ cdef inline floating log_of_ratio(
     """
     cdef floating k, c, excess, product, product_low, f, f_low, g, g_low, inverse, s, s_low, z, start, start_low, rest
     if floating is float:
-        k = exponent_f(rough_ratio_f(multiply_add(count, unit, others), unit), &c)
+        k = ratio_exponent_f(multiply_add(count, unit, others), unit, &c)
     else:
-        k = exponent_d(rough_ratio_d(multiply_add(count, unit, others), unit), &c)
+        k = ratio_exponent_d(multiply_add(count, unit, others), unit, &c)
     excess = count * c - <floating>1.0
     product = two_product(unit, excess, &product_low)
     f = two_sum(others * c, product, &f_low)

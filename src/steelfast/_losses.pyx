@@ -180,7 +180,7 @@ cdef inline void clear_row(floating* row, Py_ssize_t stride, Py_ssize_t n_classe
         row[j * stride] = <floating>0.0
 
 
-cdef inline void few_with_labels(
+cdef void few_with_labels(
     const floating* logits, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_classes, const int64_t* labels,
     const floating* class_weight, const floating* sample_weight, floating scale, floating scale_low,
     floating* losses, floating* grad,
@@ -263,7 +263,7 @@ cdef inline void few_with_labels(
         store_rows(block, grad + first * n_classes, n_classes, 1, n_rows, n_classes, grad != logits)
 
 
-cdef inline floating many_with_label(
+cdef floating many_with_label(
     const floating* logits, Py_ssize_t i, Py_ssize_t n_classes, const int64_t* labels,
     const floating* class_weight, const floating* sample_weight, floating scale, floating scale_low,
     floating* grad,
@@ -384,7 +384,7 @@ cdef inline floating loss_with_targets(
     return sum_of_pair(result, low + (product_low + distance_low))
 
 
-cdef inline void few_with_targets(
+cdef void few_with_targets(
     const floating* logits, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_classes, const int64_t* labels,
     const floating* probs, const floating* class_weight, const floating* sample_weight, floating smoothing,
     floating scale, floating scale_low, floating* losses, floating* grad,
@@ -489,7 +489,7 @@ cdef inline void load_targets(
             * (<floating>1.0 if class_weight == NULL else class_weight[first + j]) * weight
 
 
-cdef inline floating many_with_targets(
+cdef floating many_with_targets(
     const floating* logits, Py_ssize_t i, Py_ssize_t n_classes, const int64_t* labels, const floating* probs,
     const floating* class_weight, const floating* sample_weight, floating smoothing,
     floating scale, floating scale_low, floating* grad,

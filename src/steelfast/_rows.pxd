@@ -33,6 +33,7 @@ from steelfast._elementary cimport (
     exp_reach,
     exp_scale,
     exp_scaled,
+    exp_twice,
     log_of_ratio,
     multiply_add,
     pair_times_pair,
@@ -55,6 +56,7 @@ cdef enum:
     LANES = 16
     TILES = 128
     BLOCK = 2048          # LANES * TILES
+    FETCHED = 32          # classes from which on a block of rows is fetched ahead
     RUN = 256             # the most entries of a long row that are worked on at a time
 
 
@@ -125,6 +127,16 @@ cdef inline void store_rows(
         for i in range(min(n_rows, LANES)):
             for j in range(n_classes):
                 target[i * row_stride + j * class_stride] = block[j * LANES + i]
+
+
+cdef inline void fetch_rows(
+    const floating* rows, Py_ssize_t row_stride, Py_ssize_t class_stride, Py_ssize_t n_rows, Py_ssize_t n_classes,
+) noexcept nogil:
+    """Have the memory fetch the next LANES of n_rows rows while exp computes, where it would not by itself."""
+    cdef bint wanted = (
+        (n_rows >= LANES) & (n_classes >= FETCHED) & (class_stride == 1) & (row_stride == n_classes))
+    # no branch: what it would know about the number of classes spoils the loops that follow
+    fetch(rows, wanted * LANES * n_classes * sizeof(floating))
 
 
 cdef inline Py_ssize_t load_run(
@@ -237,6 +249,18 @@ cdef inline floating logsumexp_of(
     result = two_sum(maximum, log_sum, low)
     low[0] = low[0] + log_sum_low
     return result
+
+
+cdef inline bint cancels(floating maximum, floating result) noexcept nogil:
+    """Whether a log-sum-exp is so much smaller than the two it is the sum of that they do not know its last digits."""
+    return (maximum < <floating>0.0) & (result > maximum * <floating>0.5) & (result < maximum * <floating>-0.5)
+
+
+cdef inline double log_of_sum(const double* total, const double* total_low) noexcept nogil:
+    """The logarithm of a sum from `add_exps_twice`."""
+    cdef double low
+    cdef double result = log_of_ratio[double](total[0], total_low[0], 0.0, 1.0, 0.0, &low)
+    return result + low
 
 
 # --- blocks ----------------------------------------------------------------------------------------------------------
@@ -410,6 +434,21 @@ cdef inline void exp_block_apart(
         others[lane] = sum_
         others_low[lane] = sum_low
         ties[lane] += <floating>n_tiles - count
+
+
+cdef inline void add_exps_twice(
+    const floating* logits, Py_ssize_t n_tiles, double* total, double* total_low,
+) noexcept nogil:
+    """Add exp(logits) to the sum of each lane, in more than twice the precision of float and half as much again as
+    double: for rows that cancel, whose sum is near 1."""
+    cdef Py_ssize_t lane, j
+    cdef double x, e, e_low, low
+    for j in range(n_tiles):
+        for lane in range(LANES):
+            x = <double>logits[j * LANES + lane]
+            e = exp_twice(x if x > -700.0 else -700.0, &e_low)
+            total[lane] = two_sum(total[lane], e, &low)
+            total_low[lane] = total_low[lane] + (low + e_low)
 
 
 cdef inline floating exp_of_maximum(floating anchor, floating* low) noexcept nogil:

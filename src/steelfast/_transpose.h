@@ -11,6 +11,9 @@
 
 #include <stddef.h>
 #include <string.h>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 
 #define STEELFAST_LANES 16
 #define STEELFAST_REACH 3
@@ -80,15 +83,16 @@ static inline steelfast_chunk_f steelfast_load(const char *in) {
 #if defined(__AVX__)
 STEELFAST_TURNS(two, 2, STEELFAST_TWO)
 static inline steelfast_two_f steelfast_two(const char *in, ptrdiff_t step) {
-    return STEELFAST_SHUFFLE(steelfast_load(in), steelfast_load(in + step), 0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(steelfast_load(in)), steelfast_load(in + step), 1);
 }
 #endif
 #if defined(__AVX512F__)
 #define STEELFAST_PARTS 4
 STEELFAST_TURNS(wide, 4, STEELFAST_FOUR)
 static inline steelfast_wide_f steelfast_gathered(const char *in, ptrdiff_t step) {
-    return STEELFAST_SHUFFLE(steelfast_two(in, step), steelfast_two(in + 2 * step, step),
-                             0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512 wide = _mm512_castps256_ps512(steelfast_two(in, step));
+    wide = _mm512_insertf32x4(wide, steelfast_load(in + 2 * step), 2);
+    return _mm512_insertf32x4(wide, steelfast_load(in + 3 * step), 3);
 }
 #elif defined(__AVX__)
 #define STEELFAST_PARTS 2
