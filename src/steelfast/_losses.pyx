@@ -288,7 +288,7 @@ cdef floating many_with_label(
     maximum = maximum_row(row, 1, n_classes)
     defined = row_is_defined(row, 1, n_classes, maximum)
     label_logit = prepared(row[labels[i]], maximum, defined)
-    exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
+    exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, True, exps, 1, others, others_low, ties)
     anchor = anchor_of(maximum)
     largest = exp_of_maximum(anchor, &largest_low)
     log_of_sum = logsumexp_of(anchor, others[0], others_low[0], ties[0], largest, largest_low, &low)
@@ -535,7 +535,7 @@ cdef floating many_with_targets(
         distance_block(block, targets, n_tiles, lanes, total, total_low, distance, distance_low)
     sum_lanes(total, total_low)
     sum_lanes(distance, distance_low)
-    exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
+    exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, True, exps, 1, others, others_low, ties)
     largest = exp_of_maximum(anchor_of(maximum), &largest_low)
     loss = loss_with_targets(
         distance[0], distance_low[0], total[0], total_low[0], others[0], others_low[0], ties[0], largest, largest_low,

@@ -585,7 +585,8 @@ cdef inline void exp_row(
 
 cdef inline void exp_row_apart(
     const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, Py_ssize_t ahead, floating maximum, bint defined,
-    floating* block, floating* exps, Py_ssize_t exps_stride, floating* others, floating* others_low, floating* ties,
+    floating* block, bint keep, floating* exps, Py_ssize_t exps_stride,
+    floating* others, floating* others_low, floating* ties,
 ) noexcept nogil:
     """The same with the largest terms apart, as `exp_block_apart`; `exps` may be NULL, where only sums are wanted."""
     cdef floating anchor[LANES]
@@ -608,10 +609,10 @@ cdef inline void exp_row_apart(
         if exps != NULL:
             fetch_run(exps + j * exps_stride, exps_stride, n)
         if direct and n % LANES == 0:
-            exp_block_apart(row + j, run, n // LANES, anchor, least, base, exps != NULL, others, others_low, ties)
+            exp_block_apart(row + j, run, n // LANES, anchor, least, base, keep, others, others_low, ties)
         else:
             n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
-            exp_block_apart(run, run, n_tiles, anchor, least, base, exps != NULL, others, others_low, ties)
+            exp_block_apart(run, run, n_tiles, anchor, least, base, keep, others, others_low, ties)
         if exps != NULL and n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
     sum_lanes(others, others_low)

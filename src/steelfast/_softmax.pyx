@@ -245,7 +245,7 @@ cdef void log_many(
     cdef bint defined = kind == LOGSUMEXP or row_is_defined(logits, class_stride, n_classes, maximum)
     cdef Py_ssize_t j, n, n_tiles
     exp_row_apart(
-        logits, class_stride, n_classes, ahead, maximum, defined, block, <floating*> NULL, 0,
+        logits, class_stride, n_classes, ahead, maximum, defined, block, False, <floating*> NULL, 0,
         others, others_low, ties,
     )
     anchor = anchor_of(maximum)
