@@ -5,6 +5,7 @@ build that fits the processor. Everything else about the package stands in pypro
 """
 
 import os
+import re
 import sys
 import sysconfig
 
@@ -16,12 +17,17 @@ KERNELS = ["_softmax", "_losses", "_updates"]
 # what they include and cimport
 HEADERS = ["_elementary.h", "_transpose.h", "_elementary.pxd", "_rows.pxd", "_arrays.pxd"]
 DEBUG = os.environ.get("STEELFAST_DEBUG") == "1"
-MSVC = sys.platform == "win32"
-X86_64 = sysconfig.get_platform().endswith(("x86_64", "amd64"))
+PLATFORM = sysconfig.get_platform()
+MSVC = PLATFORM.startswith("win")  # Python of MinGW has sys.platform "win32" too
+# the processor to build for, where it is not that of Python itself: as Xcode and Visual Studio are told
+TARGET = os.environ.get("ARCHFLAGS", "") + os.environ.get("VSCMD_ARG_TGT_ARCH", "")
+# neither ARM nor both at once ("universal2")
+X86 = re.search("x86_64|amd64|i[3-6]86", PLATFORM) is not None and "arm" not in TARGET
+X86_64 = X86 and sys.maxsize > 2**32  # a Python of 32 bits may run on a system of 64
 
 # name of the build -> what the compiler needs to know for it; the names are importable forms of the psABI's
 INSTRUCTION_SETS = {"baseline": []}
-if X86_64 and not DEBUG:
+if X86_64:
     INSTRUCTION_SETS |= {
         "x86_64_v3": ["/arch:AVX2"] if MSVC else ["-march=x86-64-v3"],
         "x86_64_v4": ["/arch:AVX512"] if MSVC else ["-march=x86-64-v4", "-mprefer-vector-width=512"],
@@ -30,33 +36,23 @@ if X86_64 and not DEBUG:
 if MSVC:
     COMPILE = ["/O2", "/fp:precise"]
     LINK = []
-elif DEBUG:
-    COMPILE = [
-        "-O1",
-        "-g",
-        "-fno-omit-frame-pointer",
-        "-fsanitize=address,undefined",
-        "-ffp-contract=off",
-    ]
-    LINK = ["-fsanitize=address,undefined"]
 else:
-    # no -ffast-math: infinities, NaN and error-free sums must mean what they say; no contraction but our own fma()
-    COMPILE = [
-        "-O3",
-        "-fno-math-errno",
-        "-fno-trapping-math",
-        "-ffp-contract=off",
-        # what gcc unrolls before it vectorises, as loops over LANES, it no longer vectorises; nor does it in functions
-        # that have grown too large
-        "--param=max-completely-peel-times=4",
-        "-fno-inline-functions-called-once",
-        "-g0",
-        "-Wall",
-        "-Wextra",
-    ]
-    # NumPy's headers and Cython's own code
+    # These come after the CFLAGS of whoever builds. No -ffast-math: infinities, NaN and error-free sums must mean what
+    # they say; no contraction but our own fma(). Linked with -Ofast, a library flushes subnormals of the whole process.
+    COMPILE = ["-O3", "-g0", "-fno-fast-math", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+    COMPILE += ["-Wall", "-Wextra"]
+    # what gcc unrolls before it vectorises, as loops over LANES, it no longer vectorises; nor does it in functions that
+    # have grown too large
+    COMPILE += ["--param=max-completely-peel-times=4", "-fno-inline-functions-called-once"]
+    # NumPy's headers and Cython's own code; and clang, of an | that is there to have no branch
     COMPILE += ["-Wno-unused-parameter", "-Wno-unused-function", "-Wno-missing-field-initializers"]
-    LINK = []
+    COMPILE += ["-Wno-bitwise-instead-of-logical"]
+    LINK = ["-O3", "-fno-fast-math"]
+    if X86:
+        COMPILE += ["-msse2", "-mfpmath=sse"]  # not the x87 of 32 bits, which rounds twice
+    if DEBUG:
+        COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        LINK += ["-fsanitize=address,undefined"]
 
 MACROS = [
     ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
@@ -79,30 +75,33 @@ DIRECTIVES = {
 }
 
 
-def extension(module: str, source: str, flags: list[str]) -> Extension:
+def extension(module: str, source: str) -> Extension:
     return Extension(
         f"steelfast.{module}",
         [f"src/steelfast/{source}.pyx"],
         include_dirs=["src/steelfast", numpy.get_include()],
         define_macros=MACROS,
-        extra_compile_args=COMPILE + flags,
         extra_link_args=LINK,
         depends=[f"src/steelfast/{name}" for name in HEADERS],
     )
 
 
-def cythonized(extensions: list[Extension], name: str) -> list[Extension]:
+def cythonized(extensions: list[Extension], name: str, flags: list[str]) -> list[Extension]:
     # a folder of its own for each instruction set: the modules' names differ, and so does the C
-    return cythonize(
+    extensions = cythonize(
         extensions,
         build_dir=f"build/cython/{name}",
         include_path=["src"],
         compiler_directives=DIRECTIVES,
     )
+    for each in extensions:
+        # not before: cythonize adds what it was given for the same source earlier
+        each.extra_compile_args = COMPILE + flags
+    return extensions
 
 
-ext_modules = cythonized([extension("_processor", "_processor", [])], "processor")
+ext_modules = cythonized([extension("_processor", "_processor")], "processor", [])
 for name, flags in INSTRUCTION_SETS.items():
-    ext_modules += cythonized([extension(f"_isa.{name}.{k}", k, flags) for k in KERNELS], name)
+    ext_modules += cythonized([extension(f"_isa.{name}.{k}", k) for k in KERNELS], name, flags)
 
 setup(ext_modules=ext_modules, options={"build_ext": {"parallel": os.cpu_count()}})
