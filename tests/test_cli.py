@@ -759,6 +759,29 @@ def test_the_command_is_installed():
     assert done.stdout == f"steelfast {steelfast.__version__}\n"
 
 
+@pytest.mark.parametrize("line", ["--version", "info", "train"])
+def test_a_build_of_the_kernels_that_there_is_not_is_one_line(line):
+    program = "import sys; from _steelfast_command import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, line],
+        env=os.environ | {"STEELFAST_ISA": "fastest"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"steelfast: error: STEELFAST_ISA must [^\n]*\bbaseline\b[^\n]*; got 'fastest'\n", done.stderr)
+
+
+def test_a_build_of_the_kernels_that_there_is_not_is_no_package():
+    done = subprocess.run(
+        [sys.executable, "-c", "import steelfast"],
+        env=os.environ | {"STEELFAST_ISA": "fastest"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.splitlines()[-1].startswith("ImportError: STEELFAST_ISA must ")
+
+
 @pytest.mark.parametrize("line", ["--version", "--help", "info", "info --json", "data path", "reproduce --offline"])
 def test_numpy_alone_is_enough_for(line):
     program = f"""
