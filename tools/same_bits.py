@@ -1,7 +1,7 @@
 """Whether the kernels give the same bits on another processor, such as an emulated one.
 
     python tools/same_bits.py record FILE           calls every kernel; writes down arguments and results
-    python tools/same_bits.py compare FILE ISA...   calls them with those arguments; the builds to be available are named
+    python tools/same_bits.py compare FILE ISA...   calls them with those arguments, where these builds are available
 
 To record takes the registry of the tests and what it needs; to compare takes NumPy alone.
 """
