@@ -1,5 +1,6 @@
 """The plots: what they show is what they were given."""
 
+import os
 import subprocess
 import sys
 
@@ -128,5 +129,5 @@ plotting.confusion_matrix([0, 1], [0, 0], ax=figure.subplots())
 figure.savefig({str(tmp_path / "plot.png")!r})
 assert not [name for name in sys.modules if "backend_tk" in name or "backend_qt" in name]
 """
-    subprocess.run([sys.executable, "-c", program], check=True, env={"MPLBACKEND": "tkagg"})
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"MPLBACKEND": "tkagg", "DISPLAY": ""})
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
