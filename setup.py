@@ -47,6 +47,7 @@ else:
     # NumPy's headers and Cython's own code; and clang, of an | that is there to have no branch
     COMPILE += ["-Wno-unused-parameter", "-Wno-unused-function", "-Wno-missing-field-initializers"]
     COMPILE += ["-Wno-bitwise-instead-of-logical"]
+    COMPILE += ["-Wno-unused-command-line-argument", "-Wno-ignored-optimization-argument"]  # what gcc needs
     LINK = ["-O3", "-fno-fast-math"]
     if X86:
         COMPILE += ["-msse2", "-mfpmath=sse"]  # not the x87 of 32 bits, which rounds twice
