@@ -54,7 +54,6 @@ from steelfast._rows cimport (
     infinite,
     load_rows,
     load_run,
-    log_prob,
     logsumexp_of,
     maximum_block,
     maximum_row,
@@ -174,6 +173,18 @@ cdef inline floating label_weight(
     return weight
 
 
+cdef inline floating label_loss(
+    floating weight, floating label_logit, floating logsumexp, floating logsumexp_low,
+) noexcept nogil:
+    """weight · (logsumexp - label_logit), rounded once."""
+    cdef floating low
+    cdef floating distance = two_sum(logsumexp, -label_logit, &low)
+    cdef floating loss = times_pair(weight, distance, low + logsumexp_low)
+    # an infinite distance has no low part
+    loss = weight * distance if distance == <floating>INFINITY else loss
+    return <floating>0.0 if weight == <floating>0.0 else loss
+
+
 cdef inline void clear_row(floating* row, Py_ssize_t stride, Py_ssize_t n_classes) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n_classes):
@@ -240,9 +251,7 @@ cdef void few_with_labels(
                 maximum[lane], others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane],
                 &factor_low[lane],
             )
-            losses[lane] = weighted(
-                weight[lane], <floating>0.0 - log_prob(label_logit[lane], factor[lane], factor_low[lane]),
-            )
+            losses[lane] = label_loss(weight[lane], label_logit[lane], factor[lane], factor_low[lane])
     if grad != NULL:
         for lane in range(LANES):
             total[lane] = pair_times_pair(weight[lane], <floating>0.0, scale, scale_low, &low)
@@ -292,7 +301,7 @@ cdef floating many_with_label(
     anchor = anchor_of(maximum)
     largest = exp_of_maximum(anchor, &largest_low)
     log_of_sum = logsumexp_of(anchor, others[0], others_low[0], ties[0], largest, largest_low, &low)
-    loss = <floating>0.0 - log_prob(label_logit, log_of_sum, low)
+    loss = label_loss(weight, label_logit, log_of_sum, low)
     if grad != NULL:
         total = pair_times_pair(weight, <floating>0.0, scale, scale_low, &low)
         factor = gradient_factor(
@@ -302,7 +311,7 @@ cdef floating many_with_label(
         entry = gradient_entry(entry, total, total, factor, factor_low, top, rest)
         scale_row(block, exps, 1, n_classes, factor, factor_low, <floating>0.0, top)
         exps[labels[i]] = entry
-    return weighted(weight, loss)
+    return loss
 
 
 cdef inline void weigh_tile(
