@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef _MSC_VER
+#pragma fp_contract(off) /* as -ffp-contract=off: no fused operation but our own */
+#endif
+
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) || defined(_M_ARM64) \
     || (defined(_MSC_VER) && defined(__AVX2__))
 #define STEELFAST_FMA 1
