@@ -1,6 +1,6 @@
 """Arrays as the kernels see them: the fast checks, and any array along any axis as rows of classes.
 
-Public functions first ask `is_plain_matrix`: the case that must cost nothing. Whatever else comes goes through
+Public functions first ask `is_plain_rows`: the case that must cost nothing. Whatever else comes goes through
 `_arguments`, which converts and raises, and through `Layout`.
 """
 cimport numpy as cnp
@@ -31,9 +31,13 @@ cdef inline bint is_plain(object x) noexcept:
     return cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.NPY_DOUBLE
 
 
-cdef inline bint is_plain_matrix(object x) noexcept:
-    """The same with two dimensions and at least one class."""
-    return is_plain(x) and cnp.PyArray_NDIM(<cnp.ndarray> x) == 2 and cnp.PyArray_DIM(<cnp.ndarray> x, 1) > 0
+cdef inline bint is_plain_rows(object x) noexcept:
+    """The same with at least one dimension, the last one being at least one class."""
+    cdef int n_dimensions
+    if not is_plain(x):
+        return False
+    n_dimensions = cnp.PyArray_NDIM(<cnp.ndarray> x)
+    return n_dimensions > 0 and cnp.PyArray_DIM(<cnp.ndarray> x, n_dimensions - 1) > 0
 
 
 cdef inline bint is_float32(cnp.ndarray x) noexcept:
@@ -62,14 +66,14 @@ cdef inline void end_allow_threads(PyThreadState* state) noexcept:
         PyEval_RestoreThread(state)
 
 
-cdef inline Layout layout_of_matrix(cnp.ndarray x) noexcept:
-    """The rows of a C-contiguous matrix."""
+cdef inline Layout layout_of_rows(cnp.ndarray x) noexcept:
+    """The rows of a C-contiguous array along its last axis."""
     cdef Layout layout
     layout.data = cnp.PyArray_BYTES(x)
     layout.n_slabs = 1
     layout.slab_stride = 0
-    layout.n_rows = cnp.PyArray_DIM(x, 0)
-    layout.n_classes = cnp.PyArray_DIM(x, 1)
+    layout.n_classes = cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1)
+    layout.n_rows = cnp.PyArray_SIZE(x) // layout.n_classes
     layout.row_stride = layout.n_classes
     layout.class_stride = 1
     return layout

@@ -422,9 +422,16 @@ cdef inline floating sigmoid_pairs(
 
 
 cdef inline floating sigmoid(floating x) noexcept nogil:
-    cdef floating small
-    cdef floating large = sigmoid_parts(x, &small)
-    return small if x < <floating>0.0 else large
+    """1 / (1 + exp(-x)): the smaller or the larger part of exp(-|x|) : 1, and then what the rounding of their sum took."""
+    cdef floating d = -x if x > <floating>0.0 else x
+    cdef floating power, w, e, total, low, quotient, inverse
+    d = -exp_reach(x) if -exp_reach(x) > d else d
+    w = exp_parts(d, exp_base(<floating>0.0), &power)
+    e = multiply_add(w, power, power)
+    total = fast_two_sum(exp_scale(x), e, &low)
+    quotient = (e if x < <floating>0.0 else exp_scale(x)) / total
+    inverse = <floating>1.0 - quotient if x < <floating>0.0 else quotient
+    return multiply_add(-quotient * (low * exp_unscale(x)), inverse, quotient)
 
 
 cdef inline floating log1p_exp_of_negative(floating x) noexcept nogil:

@@ -20,7 +20,7 @@ from steelfast._arrays cimport (
     end_allow_threads,
     is_float32,
     is_plain,
-    is_plain_matrix,
+    is_plain_rows,
     layout_of,
     new_array,
     same_shape_and_type,
@@ -915,7 +915,8 @@ cdef object softmax_cross_entropy_parts(
     cdef double divisor
     if (
         out is None and class_weight is None and sample_weight is None and ignore_index is None
-        and PyFloat_CheckExact(label_smoothing) and label_smoothing == 0.0 and is_plain_matrix(logits)
+        and PyFloat_CheckExact(label_smoothing) and label_smoothing == 0.0 and is_plain_rows(logits)
+        and cnp.PyArray_NDIM(logits) == 2
     ):
         x = logits
         if is_plain(targets) and same_shape_and_type(x, targets):

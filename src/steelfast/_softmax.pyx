@@ -18,9 +18,9 @@ from steelfast._arrays cimport (
     end_allow_threads,
     is_float32,
     is_plain,
-    is_plain_matrix,
+    is_plain_rows,
     layout_of,
-    layout_of_matrix,
+    layout_of_rows,
     new_array,
 )
 from steelfast._elementary cimport (
@@ -84,6 +84,9 @@ cdef enum RowMap:
     SOFTMAX
     LOG_SOFTMAX
     LOGSUMEXP
+
+cdef enum:
+    LARGEST_NDIM = 7      # of probabilities whose Jacobian takes the fast path
 
 cdef enum ElementMap:
     SIGMOID
@@ -423,7 +426,7 @@ cdef void vjp_rows(
 cdef inline void small_jacobians(
     const floating* probs, floating* result, Py_ssize_t n_rows, Py_ssize_t n_classes, Py_ssize_t width,
 ) noexcept nogil:
-    """All but the last rows, of up to `width` classes: reads and writes lines in all their width.
+    """Rows of up to `width` classes: reads and writes lines in all their width.
 
     What is too much in a line is what the next one replaces; there must be as much after the last row.
     """
@@ -464,8 +467,9 @@ cdef void jacobian_rows(
 ) noexcept nogil:
     """probs (n_rows, n_classes), result (n_rows, n_classes, n_classes), both C-contiguous."""
     cdef environment saved = enter_environment()
+    cdef Py_ssize_t width = 4 if n_classes <= 4 else (8 if n_classes <= 8 else LANES)
     # the last rows have not the room that whole lines need
-    cdef Py_ssize_t n_wide = max(0, n_rows - LANES) if n_classes <= LANES else 0
+    cdef Py_ssize_t n_wide = max(0, n_rows - (width - 1) // n_classes) if n_classes <= LANES else 0
     if n_classes <= 4:
         small_jacobians(probs, result, n_wide, n_classes, 4)
     elif n_classes <= 8:
@@ -477,19 +481,28 @@ cdef void jacobian_rows(
     leave_environment(saved)
 
 
+cdef inline floating element_of(ElementMap kind, floating x) noexcept nogil:
+    return sigmoid_of(x) if kind == SIGMOID else log_sigmoid_of(x)
+
+
+cdef inline void map_each(ElementMap kind, const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    if x == result:
+        # in place: said so, or it would be taken for an overlap
+        for i in range(n):
+            result[i] = element_of(kind, result[i])
+    else:
+        for i in range(n):
+            result[i] = element_of(kind, x[i])
+
+
 cdef void map_elements(ElementMap kind, const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
-    cdef floating block[BLOCK]
-    cdef Py_ssize_t i, k, m
     cdef environment saved = enter_environment()
-    for i from 0 <= i < n by BLOCK:
-        m = LANES * load_run(x + i, 1, min(BLOCK, n - i), <floating>0.0, block)
-        if kind == SIGMOID:
-            for k in range(m):
-                block[k] = sigmoid_of(block[k])
-        else:
-            for k in range(m):
-                block[k] = log_sigmoid_of(block[k])
-        store_run(block, result + i, 1, min(BLOCK, n - i))
+    # the kind is a constant in each call, so that each has loops of its own
+    if kind == SIGMOID:
+        map_each(SIGMOID, x, result, n)
+    else:
+        map_each(LOG_SIGMOID, x, result, n)
     leave_environment(saved)
 
 
@@ -512,14 +525,14 @@ cdef void run_rows(RowMap kind, bint single, const Layout* source, const Layout*
             )
 
 
-cdef object rows_of_matrix(RowMap kind, cnp.ndarray x):
-    """The fast path: a plain matrix along its last axis into a new array."""
-    cdef Layout source = layout_of_matrix(x)
+cdef object plain_rows(RowMap kind, cnp.ndarray x):
+    """The fast path: a plain array along its last axis into a new array."""
+    cdef Layout source = layout_of_rows(x)
     cdef Layout target = source
     cdef cnp.ndarray result
     cdef bint single = is_float32(x)
     if kind == LOGSUMEXP:
-        result = new_array(1, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+        result = new_array(cnp.PyArray_NDIM(x) - 1, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
         target.row_stride = 1
     else:
         result = empty_like(x)
@@ -580,9 +593,9 @@ cdef object elements(ElementMap kind, object x, object out):
     return result if dtype is None else delivered(result, out, dtype)
 
 
-cdef inline bint is_last_axis(object axis):
-    """Of a matrix, and an int: others take the general path, which says what is wrong with them."""
-    return PyLong_CheckExact(axis) and (axis == -1 or axis == 1)
+cdef inline bint is_last_axis(object axis, cnp.ndarray x):
+    """And an int: others take the general path, which says what is wrong with them."""
+    return PyLong_CheckExact(axis) and (axis == -1 or axis == cnp.PyArray_NDIM(x) - 1)
 
 
 # --- public functions --------------------------------------------------------------------------------------------
@@ -635,8 +648,8 @@ def softmax(logits, axis=-1, *, out=None):
     >>> steelfast.softmax(np.array([[0.0, 1.0, -np.inf]])).round(4)
     array([[0.2689, 0.7311, 0.    ]])
     """
-    if out is None and is_plain_matrix(logits) and is_last_axis(axis):
-        return rows_of_matrix(SOFTMAX, logits)
+    if out is None and is_plain_rows(logits) and is_last_axis(axis, logits):
+        return plain_rows(SOFTMAX, logits)
     return rows_of_any(SOFTMAX, logits, axis, out, True)
 
 
@@ -687,8 +700,8 @@ def log_softmax(logits, axis=-1, *, out=None):
     >>> steelfast.log_softmax(np.array([0.0, 40.0], np.float32))
     array([-4.000000e+01, -4.248354e-18], dtype=float32)
     """
-    if out is None and is_plain_matrix(logits) and is_last_axis(axis):
-        return rows_of_matrix(LOG_SOFTMAX, logits)
+    if out is None and is_plain_rows(logits) and is_last_axis(axis, logits):
+        return plain_rows(LOG_SOFTMAX, logits)
     return rows_of_any(LOG_SOFTMAX, logits, axis, out, True)
 
 
@@ -738,8 +751,9 @@ def logsumexp(logits, axis=-1, *, keepdims=False):
     >>> steelfast.logsumexp([1000.0, 1000.0]).round(4)
     np.float64(1000.6931)
     """
-    if not keepdims and is_plain_matrix(logits) and is_last_axis(axis):
-        return rows_of_matrix(LOGSUMEXP, logits)
+    # a single row gives a scalar
+    if not keepdims and is_plain_rows(logits) and is_last_axis(axis, logits) and cnp.PyArray_NDIM(logits) > 1:
+        return plain_rows(LOGSUMEXP, logits)
     return rows_of_any(LOGSUMEXP, logits, axis, None, keepdims)
 
 
@@ -780,22 +794,33 @@ def softmax_jacobian(probs, *, out=None):
            [-0.1875,  0.1875]])
     """
     cdef cnp.ndarray p, result
+    cdef cnp.npy_intp dimensions[LARGEST_NDIM + 1]
     cdef Py_ssize_t n_rows, n_classes
     cdef bint single
-    p, dtype = as_floating(probs, "probs")
-    as_axis(-1, p, "probs")
-    shape = (<object> p).shape + (cnp.PyArray_DIM(p, cnp.PyArray_NDIM(p) - 1),)
-    result = workspace(out, shape, dtype, (<object> p).dtype, p, contiguous=True)
-    p = np.ascontiguousarray(p)
-    n_classes = cnp.PyArray_DIM(p, cnp.PyArray_NDIM(p) - 1)
+    cdef int k
+    if out is None and is_plain_rows(probs) and cnp.PyArray_NDIM(probs) <= LARGEST_NDIM:
+        p = probs
+        n_classes = cnp.PyArray_DIM(p, cnp.PyArray_NDIM(p) - 1)
+        for k in range(cnp.PyArray_NDIM(p)):
+            dimensions[k] = cnp.PyArray_DIM(p, k)
+        dimensions[cnp.PyArray_NDIM(p)] = n_classes
+        result = new_array(cnp.PyArray_NDIM(p) + 1, dimensions, cnp.PyArray_TYPE(p))
+        dtype = None
+    else:
+        p, dtype = as_floating(probs, "probs")
+        as_axis(-1, p, "probs")
+        n_classes = cnp.PyArray_DIM(p, cnp.PyArray_NDIM(p) - 1)
+        result = workspace(out, (<object> p).shape + (n_classes,), dtype, (<object> p).dtype, p, contiguous=True)
+        p = np.ascontiguousarray(p)
     n_rows = cnp.PyArray_SIZE(p) // n_classes
     single = is_float32(p)
-    with nogil:
-        if single:
-            jacobian_rows(<const float*> cnp.PyArray_DATA(p), <float*> cnp.PyArray_DATA(result), n_rows, n_classes)
-        else:
-            jacobian_rows(<const double*> cnp.PyArray_DATA(p), <double*> cnp.PyArray_DATA(result), n_rows, n_classes)
-    return delivered(result, out, dtype)
+    state = allow_threads(cnp.PyArray_SIZE(result))
+    if single:
+        jacobian_rows(<const float*> cnp.PyArray_DATA(p), <float*> cnp.PyArray_DATA(result), n_rows, n_classes)
+    else:
+        jacobian_rows(<const double*> cnp.PyArray_DATA(p), <double*> cnp.PyArray_DATA(result), n_rows, n_classes)
+    end_allow_threads(state)
+    return result if dtype is None else delivered(result, out, dtype)
 
 
 def softmax_vjp(probs, grad, axis=-1, *, out=None):
