@@ -99,3 +99,4 @@ fetch = steelfast.fetch_steel_plates  # not here: it asks the network
 assert_type(steelfast.available_isas(), tuple[str, ...])
 assert_type(steelfast.__version__, str)
 steelfast.show_config()
+assert_type(steelfast.get_include(), str)

@@ -87,13 +87,15 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'steelfast' has no attribute {name!r}")
-    home = _LAZY[name]
-    value = import_module(f"steelfast.{name}") if home is None else getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # where a misspelt name is an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LAZY:
+            raise AttributeError(f"module 'steelfast' has no attribute {name!r}")
+        home = _LAZY[name]
+        value = import_module(f"steelfast.{name}") if home is None else getattr(import_module(home), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

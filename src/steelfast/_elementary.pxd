@@ -422,7 +422,7 @@ cdef inline floating sigmoid_pairs(
 
 
 cdef inline floating sigmoid(floating x) noexcept nogil:
-    """1 / (1 + exp(-x)): the smaller or the larger part of exp(-|x|) : 1, and then what the rounding of their sum took."""
+    """1 / (1 + exp(-x)): one quotient, with what the rounding of its divisor took put right."""
     cdef floating d = -x if x > <floating>0.0 else x
     cdef floating power, w, e, total, low, quotient, inverse
     d = -exp_reach(x) if -exp_reach(x) > d else d

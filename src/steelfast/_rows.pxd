@@ -520,7 +520,7 @@ cdef inline void sum_lanes(floating* sums, floating* sums_low) noexcept nogil:
 cdef inline Py_ssize_t load_prepared(
     const floating* run, Py_ssize_t stride, Py_ssize_t n, floating maximum, bint defined, floating* block,
 ) noexcept nogil:
-    """`load_run` of a row that exp can take: `defined` says of one with an infinite maximum whether it has a softmax."""
+    """`load_run` of a row that exp can take; `defined`: whether one with an infinite maximum has a softmax."""
     cdef floating anchor[LANES]
     cdef Py_ssize_t n_tiles = load_run(run, stride, n, -<floating>INFINITY, block)
     if not is_ordinary(maximum):

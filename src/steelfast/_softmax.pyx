@@ -735,9 +735,9 @@ def logsumexp(logits, axis=-1, *, keepdims=False):
     -----
     +inf gives +inf, a row of nothing but -inf gives -inf, NaN gives NaN.
 
-    Within 2 ULP (largest seen: 1.1), also where a negative maximum and the logarithm of the sum cancel: there, in four to
-    seven times the time, the sum is made again with more digits. What is left of such a cancellation is right to 2**-73
-    in float64, which is 2 ULP of results down to 1e-7.
+    Within 2 ULP (largest seen: 1.1), also where a negative maximum and the logarithm of the sum cancel: there, in four
+    to seven times the time, the sum is made again with more digits. What is left of such a cancellation is right to
+    2**-73 in float64, which is 2 ULP of results down to 1e-7.
 
     References
     ----------

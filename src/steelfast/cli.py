@@ -1,8 +1,7 @@
 """The command line: ``steelfast``, or ``python -m steelfast``.
 
 Results go to stdout, everything else to stderr. Exit codes: 0; 1 after an error, which is one line;
-2 for a command line or a STEELFAST_ISA that makes no sense; 130 after Ctrl-C; 141 when nobody reads the output; 143
-after SIGTERM.
+2 for a command line that makes no sense; 130 after Ctrl-C; 141 when nobody reads the output; 143 after SIGTERM.
 """
 
 from __future__ import annotations
