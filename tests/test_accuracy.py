@@ -90,6 +90,38 @@ def test_error_with_ten_thousand_classes(name, dtype):
     assert_within(limit(name, dtype), all=errors)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp", "softmax_cross_entropy_grad"])
+def test_many_small_terms_beside_a_large_one_are_not_lost(name, dtype):
+    """Each is less than what the sum can take of it."""
+    small = -15.35 if dtype == np.float32 else -35.5
+    errors = {}
+    for n_classes in 100, 129, 2000, 32_000:
+        logits = np.full((1, n_classes), small, dtype)
+        logits[0, 0] = 0
+        arguments = (logits,) if name != "softmax_cross_entropy_grad" else (logits, np.array([0]))
+        kernel = KERNELS[name]
+        errors[str(n_classes)] = ulp_error(kernel.function(*arguments, **kernel.each), kernel.exact(*arguments))
+    assert_within(limit(name, dtype), **errors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_classes", [4, 130])
+def test_softmax_of_nearly_equal_logits(n_classes, dtype):
+    """Their exponentials are rounded to the same number, and yet are not the same."""
+    logits = (np.finfo(dtype).eps * np.random.default_rng(5).uniform(0, 2, (200, n_classes))).astype(dtype)
+    assert_within(2.0, error=ulp_error(steelfast.softmax(logits), KERNELS["softmax"].exact(logits)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_mean_gradient_of_two_nearly_equal_logits(dtype):
+    """Half of a weight that is not a number of few digits is left: it counts with its low part."""
+    logits = (-28.4 + 1e-4 * np.random.default_rng(5).standard_normal((300, 2))).astype(dtype)
+    arguments = logits, np.zeros(300, np.int64)
+    kernel = KERNELS["softmax_cross_entropy_grad"]
+    assert_within(2.0, error=ulp_error(kernel.function(*arguments), kernel.exact(*arguments, reduction="mean")))
+
+
 def dominated(dtype, n_classes):
     """Rows whose first logit leads by more and more, until the others vanish beside it."""
     leads = np.linspace(0.5, {np.float32: 104, np.float64: 746}[dtype], 60)

@@ -1,6 +1,6 @@
 /* What the elementary functions need of the machine and Cython cannot say: the bits of a number, a fused
  * multiply-add where the instruction set has one, and the floating-point environment.
- * Every function works on one number, has no branch and touches no memory, so that loops over them vectorise. */
+ * What works on numbers has no branch and no state, so that loops over it vectorise. */
 #ifndef STEELFAST_ELEMENTARY_H
 #define STEELFAST_ELEMENTARY_H
 

@@ -140,7 +140,7 @@ cdef inline floating pair_times_pair(
 
 
 cdef inline floating reciprocal(floating a, floating a_low, floating* low) noexcept nogil:
-    """1 / (a + a_low) as a pair: one Newton step from the rounded quotient."""
+    """1 / (a + a_low) as a pair, for a low part that is one: a Newton step from the rounded quotient."""
     cdef floating inverse = <floating>1.0 / a
     cdef floating rest
     cdef floating product = two_product(a, inverse, &rest)

@@ -32,6 +32,7 @@ from steelfast._elementary cimport (
     log as log_of,
     log1p,
     log1p_exp_of_negative,
+    multiply_add,
     pair_times_pair,
     reciprocal,
     sigmoid_pairs,
@@ -130,7 +131,8 @@ cdef inline floating weighted(floating weight, floating value) noexcept nogil:
 # --- softmax cross-entropy -------------------------------------------------------------------------------------
 
 cdef inline floating gradient_entry(
-    floating e, floating target, floating total, floating factor, floating factor_low, floating top, floating rest,
+    floating e, floating target, floating target_low, floating total, floating factor, floating factor_low,
+    floating top, floating rest,
 ) noexcept nogil:
     """total · p - target, where total is the sum of the row's targets and factor · e = total · p; of the largest
     probabilities, whose e is 0 here, `top` is total · p.
@@ -141,7 +143,8 @@ cdef inline floating gradient_entry(
     """
     cdef bint largest = e == <floating>0.0
     cdef floating near = (total - target) - rest
-    cdef floating far = (top if largest else times_pair(e, factor, factor_low)) - target
+    cdef floating start = (top if largest else <floating>0.0) - target
+    cdef floating far = multiply_add(e, factor, start) + (e * factor_low - target_low)
     return near if largest & (target + target > total) else far
 
 
@@ -212,10 +215,10 @@ cdef void few_with_labels(
     cdef floating factor[LANES]
     cdef floating factor_low[LANES]
     cdef floating total[LANES]
+    cdef floating total_low[LANES]
     cdef floating top[LANES]
     cdef floating rest[LANES]
     cdef floating label_grad[LANES]
-    cdef floating low
     cdef Py_ssize_t lane
     cdef Py_ssize_t n_ignored = 0
     cdef Py_ssize_t n_lanes = min(LANES, n_rows)
@@ -254,16 +257,17 @@ cdef void few_with_labels(
             losses[lane] = label_loss(weight[lane], label_logit[lane], factor[lane], factor_low[lane])
     if grad != NULL:
         for lane in range(LANES):
-            total[lane] = pair_times_pair(weight[lane], <floating>0.0, scale, scale_low, &low)
+            total[lane] = pair_times_pair(weight[lane], <floating>0.0, scale, scale_low, &total_low[lane])
             factor[lane] = gradient_factor(
-                others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane], total[lane], low,
-                &factor_low[lane], &top[lane], &rest[lane],
+                others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane],
+                total[lane], total_low[lane], &factor_low[lane], &top[lane], &rest[lane],
             )
         for lane in range(n_lanes):
             label_grad[lane] = block[max(labels[first + lane], 0) * LANES + lane]
         for lane in range(LANES):
             label_grad[lane] = gradient_entry(
-                label_grad[lane], total[lane], total[lane], factor[lane], factor_low[lane], top[lane], rest[lane],
+                label_grad[lane], total[lane], total_low[lane], total[lane], factor[lane], factor_low[lane],
+                top[lane], rest[lane],
             )
         fill_lanes(<floating>0.0, marks)
         scale_block(block, block, n_classes, factor, factor_low, marks, top)
@@ -284,7 +288,7 @@ cdef floating many_with_label(
     cdef floating ties[LANES]
     cdef const floating* row = logits + i * n_classes
     cdef floating* exps = NULL if grad == NULL else grad + i * n_classes
-    cdef floating maximum, anchor, label_logit, weight, loss, log_of_sum, low
+    cdef floating maximum, anchor, label_logit, weight, loss, logsumexp, low
     cdef floating largest, largest_low, total, factor, factor_low, top, rest, entry
     cdef bint defined
     cdef Py_ssize_t j
@@ -300,15 +304,15 @@ cdef floating many_with_label(
     exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, True, exps, 1, others, others_low, ties)
     anchor = anchor_of(maximum)
     largest = exp_of_maximum(anchor, &largest_low)
-    log_of_sum = logsumexp_of(anchor, others[0], others_low[0], ties[0], largest, largest_low, &low)
-    loss = label_loss(weight, label_logit, log_of_sum, low)
+    logsumexp = logsumexp_of(anchor, others[0], others_low[0], ties[0], largest, largest_low, &low)
+    loss = label_loss(weight, label_logit, logsumexp, low)
     if grad != NULL:
         total = pair_times_pair(weight, <floating>0.0, scale, scale_low, &low)
         factor = gradient_factor(
             others[0], others_low[0], ties[0], largest, largest_low, total, low, &factor_low, &top, &rest,
         )
         entry = block[labels[i]] if n_classes <= BLOCK else exps[labels[i]]
-        entry = gradient_entry(entry, total, total, factor, factor_low, top, rest)
+        entry = gradient_entry(entry, total, low, total, factor, factor_low, top, rest)
         scale_row(block, exps, 1, n_classes, factor, factor_low, <floating>0.0, top)
         exps[labels[i]] = entry
     return loss
@@ -375,7 +379,7 @@ cdef inline void gradient_block(
             # as the sum of the targets is scaled: a target that is all of it must stay equal to it
             target = pair_times_pair(targets[j * LANES + lane], <floating>0.0, scale, scale_low, &low)
             block[j * LANES + lane] = gradient_entry(
-                block[j * LANES + lane], target, sum_, f, f_low, scaled_top, beyond,
+                block[j * LANES + lane], target, low, sum_, f, f_low, scaled_top, beyond,
             )
 
 

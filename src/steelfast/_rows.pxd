@@ -34,6 +34,7 @@ from steelfast._elementary cimport (
     exp_scale,
     exp_scaled,
     exp_twice,
+    fast_two_sum,
     log_of_ratio,
     multiply_add,
     pair_times_pair,
@@ -357,6 +358,13 @@ cdef inline void end_sums(floating* total, floating* total_low) noexcept nogil:
         total_low[lane] += low
 
 
+cdef inline void settle_sums(floating* sums, floating* sums_low) noexcept nogil:
+    """After a run of a long row: what many small terms have left in the low parts goes to the sums."""
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        sums[lane] = fast_two_sum(sums[lane], sums_low[lane], &sums_low[lane])
+
+
 cdef inline void range_of_exp(const floating* maximum, floating* least, floating* base) noexcept nogil:
     """What `exp_block` asks of each lane: below `least` nothing counts, and the base of `exp_parts`."""
     cdef Py_ssize_t lane
@@ -405,7 +413,7 @@ cdef inline void exp_block_apart(
     """The same with the largest terms apart: ties and others are added to. The largest exponentials become 0, as no
     other one is; `keep` says whether the exponentials are wanted, or only the sums."""
     cdef Py_ssize_t lane, j
-    cdef floating x, y, top, lowest, zero, power, w, e, sum_, sum_low, before, added, rest, count
+    cdef floating x, y, top, lowest, zero, power, w, e, sum_, sum_low, before, added, rest, n_others
     if n_tiles < 1:
         return
     for lane in range(LANES):
@@ -414,12 +422,12 @@ cdef inline void exp_block_apart(
         zero = base[lane]
         sum_ = others[lane]
         sum_low = others_low[lane]
-        count = <floating>0.0
+        n_others = <floating>0.0
         for j in range(n_tiles):
             x = logits[j * LANES + lane]
             y = lowest if lowest > x else x
             w = exp_parts(y, zero, &power)
-            count = count if x == top else count + <floating>1.0
+            n_others = n_others if x == top else n_others + <floating>1.0
             power = <floating>0.0 if x == top else power
             e = multiply_add(w, power, power)
             if keep:
@@ -433,7 +441,7 @@ cdef inline void exp_block_apart(
             sum_low = sum_low + multiply_add(w, power, rest)
         others[lane] = sum_
         others_low[lane] = sum_low
-        ties[lane] += <floating>n_tiles - count
+        ties[lane] += <floating>n_tiles - n_others
 
 
 cdef inline void add_exps_twice(
@@ -577,6 +585,7 @@ cdef inline void exp_row(
         else:
             n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
             exp_block(run, run, n_tiles, least, base, total, total_low)
+        settle_sums(total, total_low)
         if n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
     end_sums(total, total_low)
@@ -613,6 +622,7 @@ cdef inline void exp_row_apart(
         else:
             n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
             exp_block_apart(run, run, n_tiles, anchor, least, base, keep, others, others_low, ties)
+        settle_sums(others, others_low)
         if exps != NULL and n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
     sum_lanes(others, others_low)

@@ -148,6 +148,8 @@ cdef void softmax_few(
         inverse[lane] = reciprocal(total[lane], total_low[lane], &inverse_low[lane])
         largest[lane] = exp_of_maximum(maximum[lane], &low)
         largest_prob[lane] = pair_times_pair(largest[lane], low, inverse[lane], inverse_low[lane], &low)
+        # or it may not be the only one that its exponential is rounded to; no other one is 0
+        largest[lane] = largest[lane] if largest_prob[lane] > <floating>0.5 else <floating>0.0
     scale_block(block, block, n_classes, inverse, inverse_low, largest, largest_prob)
     store_rows(block, probs, probs_row_stride, probs_class_stride, n_rows, n_classes, probs != logits)
 
@@ -169,6 +171,7 @@ cdef void softmax_many(
     inverse = reciprocal(total[0], total_low[0], &inverse_low)
     largest = exp_of_maximum(anchor_of(maximum), &low)
     largest_prob = pair_times_pair(largest, low, inverse, inverse_low, &low)
+    largest = largest if largest_prob > <floating>0.5 else <floating>0.0
     scale_row(block, probs, probs_class_stride, n_classes, inverse, inverse_low, largest, largest_prob)
 
 
