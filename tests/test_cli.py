@@ -480,6 +480,18 @@ def test_bench_table_of_many_peers_fits_100_columns():
     assert re.search(r"strided( +12,340){8} +1\.00 +1\.6 +9\.0e15", line)
 
 
+def test_bench_table_of_a_row_that_no_peer_can_do():
+    rows = [measured((1553, 7), steelfast=10.0, copy=1.0), measured((10, 7), steelfast=1.0, loops=40.0)]
+    console = _terminal.console(width=100)
+    for peers in ("loops",), ("loops", "NumPy", "SciPy"):
+        also = measured((64, 32_000), **dict.fromkeys(("steelfast", *peers), 2.0))
+        report = bench.as_report([*rows, also], []) | {"contenders": dict.fromkeys(("steelfast", *peers, "copy"))}
+        with console.capture() as captured:
+            console.print(*_terminal.bench_tables(report))
+        (line,) = [line for line in captured.get().splitlines() if "1,553" in line]
+        assert re.search(r"1,553 × 7 +10\.0( +–){%d} +1\.00 +– +1\.6" % len(peers), line)
+
+
 def test_bench_takes_what_it_is_told(succeed, measurements):
     line = "bench --peer numpy --peer SciPy --operation sigmoid --shape 10x7 --shape 20000x100 --dtype float32"
     succeed(*line.split())

@@ -91,7 +91,7 @@ def bench_tables(report: dict[str, Any]) -> Iterator[Table]:
             table.add_column(heading, justify="right")
         for row in rows:
             times = {name: quartiles[1] for name, quartiles in row["microseconds"].items()}
-            if peers:
+            if row["fastest_peer"]:
                 times[_FASTEST] = times[row["fastest_peer"]]
             ratios = [times[name] / times["steelfast"] if name in times else None for name in compared]
             errors = [row["ulp"][name] for name in peers if name in row["ulp"]]
