@@ -510,12 +510,28 @@ def test_bench_takes_what_it_is_told(succeed, measurements):
         ("--shape 3x3", 1, "nothing is measured of that operation, shape and dtype; there are the shapes .*10x7"),
         ("--json nowhere/bench.json", 1, "nowhere/bench.json cannot be written: .*nowhere is not a directory"),
         ("--plot nowhere/bench.png", 1, "nowhere/bench.png cannot be written: .*nowhere is not a directory"),
+        ("--json .", 1, r"error: \. cannot be written: it is a directory\n"),
+        ("--plot ..", 1, r"error: \.\. cannot be written: it is a directory\n"),
+        (f"--json {'x' * 300}", 1, "error: x{300} cannot be written: File name too long\n"),
+        ("--plot -", 2, "argument --plot: must be a file, got '-'"),
     ],
 )
 def test_bench_refuses_before_it_measures(run, measurements, line, code, message):
     assert run("bench", *line.split())[0] == code
     assert re.search(message, run("bench", *line.split())[2])
     assert not measurements
+    assert not contents(".")
+
+
+def test_bench_without_a_ratio_shows_what_it_measured_but_plots_nothing(run, monkeypatch):
+    monkeypatch.setattr(bench, "measure", lambda *_, **__: iter([measured((10, 7), steelfast=1.0, copy=0.5)]))
+    code, out, err = run("bench", "--peer", "copy", "--json", "bench.json", "--plot", "bench.png")
+    assert (code, err) == (
+        1,
+        "steelfast: error: nothing to plot in bench.png: no other library took part that could be compared\n",
+    )
+    assert re.search(r"10 × 7 +1\.00 +0\.500", out)
+    assert contents(".") == {"bench.json"}
 
 
 def test_bench_names_the_peer_that_is_missing(run, measurements, monkeypatch):
@@ -678,7 +694,7 @@ ERRORS = {
     "train --data TABLE --out /proc/x": "/proc/x cannot be made: No such file or directory",
     "train --data TABLE --learning-rate 1e308": "learning_rate 1e+308 is too large",
     "evaluate nowhere.npz --data TABLE": "nowhere.npz: No such file",
-    "evaluate folder --data TABLE": "folder: Is a directory",
+    "evaluate folder --data TABLE": "folder cannot be written: it is a directory",
     "evaluate empty.csv --data TABLE": "empty.csv is no",
     "evaluate TABLE --data TABLE": "is no",
     "evaluate cut.npz --data TABLE": "cut.npz is no",
@@ -688,12 +704,12 @@ ERRORS = {
     "evaluate MODEL --data nowhere.csv": "nowhere.csv does not exist",
     "predict cats.npz --data TABLE": "cats.npz is no model of steel plates",
     "predict MODEL --data not-a-table.csv": "not-a-table.csv, line 1",
-    "predict MODEL --data TABLE -o folder": "folder: Is a directory",
+    "predict MODEL --data TABLE -o folder": "folder cannot be written: it is a directory",
     "predict MODEL --data TABLE -o nowhere/faults.csv": "nowhere is not a directory",
     "predict MODEL --data TABLE -o empty.csv/faults.csv": "empty.csv is not a directory",
     "reproduce --data one-plate.csv": "table has too few rows",
     "reproduce --data bad-cell.csv": "bad-cell.csv, line 5, column 2",
-    "reproduce --data TABLE --json folder": "folder: Is a directory",
+    "reproduce --data TABLE --json folder": "folder cannot be written: it is a directory",
     "data info --data empty.csv": "empty.csv is empty",
 }
 

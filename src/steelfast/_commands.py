@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from steelfast import _contenders, datasets, experiments, reporting
 from steelfast import bench as benchmark
 from steelfast._configuration import configuration, show_config
-from steelfast._files import new_directory, write_text, written_whole
+from steelfast._files import check_writable, new_directory, write_bytes, write_text, written_whole
 from steelfast.datasets import CLASS_NAMES, FEATURE_NAMES, SteelPlates, load_steel_plates
 
 if TYPE_CHECKING:
@@ -335,12 +335,12 @@ def _origin(plates: SteelPlates) -> str:
 
 def bench(options: Namespace) -> None:
     """Time the kernels."""
-    _require("rich", *(["matplotlib"] if options.plot else []))
+    _require("rich", *([] if options.plot is None else ["matplotlib"]))
     from steelfast import _terminal
 
     for path in (options.json, options.plot):
-        if path not in (None, "-") and not Path(path).absolute().parent.is_dir():
-            raise FileNotFoundError(f"{path} cannot be written: {Path(path).absolute().parent} is not a directory")
+        if path not in (None, "-"):
+            check_writable(path)
     an_overview = not (options.peers or options.peer or options.shape)
     cases = benchmark.cases(
         operations=options.operation,
@@ -357,21 +357,30 @@ def bench(options: Namespace) -> None:
     report = benchmark.as_report(measurements, contenders, core=core, **settings)
     if options.json is not None:
         _write(options.json, reporting.as_json(report))
+    if options.json != "-":
+        _print_bench(report)
     if options.plot is not None:
-        with written_whole(Path(options.plot).absolute().parent) as folder:
-            reporting.bench_figure(report).savefig(folder / Path(options.plot).name, format="png", dpi=100)
-    if options.json == "-":
-        return
+        if not any(each["fastest_peer"] for each in report["measurements"]):
+            raise ValueError(f"nothing to plot in {options.plot}: no other library took part that could be compared")
+        image = io.BytesIO()
+        reporting.bench_figure(report).savefig(image, format="png", dpi=100)
+        write_bytes(options.plot, image.getvalue())
+
+
+def _print_bench(report: dict[str, Any]) -> None:
+    from steelfast import _terminal
+
     print(
         "Median microseconds of a call; how many times as fast steelfast is; largest\n"
         "error in ULP, of steelfast and of the worst of the others.\n"
     )
-    console = _terminal.console(width=100 if len(contenders) > 4 else None)
+    console = _terminal.console(width=100 if len(report["contenders"]) > 4 else None)
     for table in _terminal.bench_tables(report):
         console.print(table)
         print()
     about = report["configuration"]
-    others = ", ".join(f"{each.name} {each.version}" for each in contenders if each.name not in ("loops", "copy"))
+    versions = report["contenders"].items()
+    others = ", ".join(f"{name} {version}" for name, version in versions if name not in ("loops", "copy"))
     print(f"{about['processor']}, {about['instruction_set']} kernels; {report['date']}")
     print(textwrap.fill(f"{others}, Python {about['python']}", 80))
 

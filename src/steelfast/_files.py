@@ -40,13 +40,40 @@ def written_whole(directory: Path) -> Iterator[Path]:
             part.replace(directory / part.name)
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise now what writing to the path would raise after long work; nothing is left behind."""
+    with _naming(path):
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise IsADirectoryError("it is a directory")
+        if target.exists() and not target.is_file():
+            return  # to open a pipe may wait for its reader
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"{target.parent} is not a directory")
+        with TemporaryDirectory(prefix=".steelfast-", dir=target.parent) as beside:
+            (Path(beside) / target.name).touch()
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write the file as `write_bytes` does, in UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write the file whole or not at all; what is no regular file, a pipe say, is written to."""
+    check_writable(path)
     target = Path(os.path.realpath(path))  # a link stays a link
     if target.exists() and not target.is_file():
-        target.write_text(text, encoding="utf-8", newline="")
+        target.write_bytes(data)
         return
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: {target.parent} is not a directory")
-    with written_whole(target.parent) as folder:
-        (folder / target.name).write_text(text, encoding="utf-8", newline="")
+    with _naming(path), written_whole(target.parent) as folder:
+        (folder / target.name).write_bytes(data)
+
+
+@contextmanager
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """An error names the path, not the folder beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(f"{path} cannot be written: {error.strerror or error}") from None

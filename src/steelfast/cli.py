@@ -282,7 +282,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--quick", action="store_true", help="fewer, shorter rounds: rough figures")
     _add_json_file(bench)
-    bench.add_argument("--plot", metavar="PATH", help="draw the ratios to the fastest peer, as PNG")
+    bench.add_argument("--plot", type=_no_dash, metavar="PATH", help="draw the ratios to the fastest peer, as PNG")
 
     data = commands.add_parser(
         "data",
@@ -393,6 +393,13 @@ def _one_of(names: Sequence[str]) -> Callable[[str], str]:
         return by_lower_case[text.lower()]
 
     return convert
+
+
+def _no_dash(text: str) -> str:
+    """A path, where an image would do a terminal no good."""
+    if text == "-":
+        raise argparse.ArgumentTypeError("must be a file, got '-'")
+    return text
 
 
 def _shape(text: str) -> tuple[int, ...]:
