@@ -130,6 +130,19 @@ def test_cases_are_chosen():
         bench.cases(operations=["softmax_jacobian"], shapes=[(4096, 1000)])
 
 
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"operations": ["softmax", "softmaxx"]}, "operations must be of softmax, .*training_epoch, got softmaxx"),
+        ({"shapes": [(10, 7), (5, 5)]}, "shapes must be of 7x100000, 10x7, .*, got 5x5"),
+        ({"dtypes": ["float16"]}, "dtypes must be of float32, float64, got float16"),
+    ],
+)
+def test_a_case_that_there_is_not_is_named(wanted, message):
+    with pytest.raises(ValueError, match=message):
+        bench.cases(**wanted)
+
+
 def test_layouts():
     (columns,) = bench.Case("softmax", (7, 100), "float32", "axis 0").arguments()
     assert (columns.shape, columns.dtype) == ((7, 100), np.float32)

@@ -342,11 +342,14 @@ def bench(options: Namespace) -> None:
         if path not in (None, "-"):
             check_writable(path)
     an_overview = not (options.peers or options.peer or options.shape)
-    cases = benchmark.cases(
-        operations=options.operation,
-        shapes=benchmark.OVERVIEW if an_overview else options.shape,
-        dtypes=options.dtype,
-    )
+    try:
+        cases = benchmark.cases(
+            operations=options.operation,
+            shapes=benchmark.OVERVIEW if an_overview else options.shape,
+            dtypes=options.dtype,
+        )
+    except ValueError as error:
+        options.refuse(str(error))
     settings: dict[str, Any] = {"n_rounds": 3, "seconds_per_round": 0.001} if options.quick else {}
     measurements = []
     with benchmark.one_core() as core, _terminal.progress("Measuring", len(cases)) as step:

@@ -170,7 +170,7 @@ def cases(
     Raises
     ------
     ValueError
-        If no case is left.
+        If nothing is measured of one of the names, or no case is left.
 
     Examples
     --------
@@ -186,6 +186,14 @@ def cases(
         for dtype in DTYPES
         for shape, layout in _LAYOUTS.get(operation, tuple((shape, "C") for shape in _SHAPES))
     ]
+    for argument, wanted, known in (
+        ("operations", operations, [*OPERATIONS]),
+        ("shapes", shapes, sorted({case.shape for case in everything})),
+        ("dtypes", dtypes, [*DTYPES]),
+    ):
+        for each in wanted or ():
+            if each not in known:
+                raise ValueError(f"{argument} must be of {', '.join(map(_name, known))}, got {_name(each)}")
     chosen = [
         case
         for case in everything
@@ -195,9 +203,14 @@ def cases(
     ]
     if not chosen:
         known = sorted({case.shape for case in everything if operations is None or case.operation in operations})
-        names = ", ".join("x".join(map(str, shape)) for shape in known)
+        names = ", ".join(map(_name, known))
         raise ValueError(f"nothing is measured of that operation, shape and dtype; there are the shapes {names}")
     return chosen
+
+
+def _name(wanted: str | tuple[int, ...]) -> str:
+    """What a case is chosen by, as it is written on the command line."""
+    return wanted if isinstance(wanted, str) else "x".join(map(str, wanted))
 
 
 # ---- how

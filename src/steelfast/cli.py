@@ -137,7 +137,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line; each command sets ``run`` to the function that does it."""
+    """The parser of the command line; each command sets ``run`` to the function that does it, ``refuse`` to its error."""
     parser = _Parser(
         prog="steelfast",
         description="Learn to name the faults of steel plates; see how fast it goes.",
@@ -332,7 +332,7 @@ def _add(
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=_examples(*examples)
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, refuse=parser.error)
     return parser
 
 
