@@ -14,7 +14,7 @@ from exact import exactly
 from kernel_cases import KERNELS
 from matplotlib.figure import Figure
 
-from steelfast import _contenders, _long_double, bench, plotting, reporting
+from steelfast import _contenders, _long_double, _terminal, bench, plotting, reporting
 from steelfast._contenders import NAMES, is_installed, load
 
 SMALL = [
@@ -260,7 +260,7 @@ def test_report_says_where_and_when_and_how(contenders):
             "fastest_peer": "NumPy",
             "ratio": 10.0,
             "microseconds": {"steelfast": [0.25, 0.5, 1.0], "NumPy": [2.5, 5.0, 10.0]},
-            "ulp": {"steelfast": 1.235, "NumPy": None},
+            "ulp": {"steelfast": 1.23456, "NumPy": None},
         }
     ]
 
@@ -281,10 +281,17 @@ def test_plot_of_the_ratios(report):
     ax = plotting.speed_ratios(report["measurements"], ax=Figure().subplots())
     assert [label.get_text() for label in ax.get_yticklabels()] == ["softmax", "10 × 7", "sigmoid", "10 × 7"]
     points = {each.get_label(): each.get_offsets().tolist() for each in ax.collections}
-    assert points == {"float32": [[10, 1], [2.5, 3]], "float64": [[0.75, 1]]}
+    assert points == {"float32": [[10, 0.8], [2.5, 2.8]], "float64": [[0.75, 1.2]]}  # one does not hide the other
     assert [text.get_text() for text in ax.texts] == ["", "NumPy", "", "SciPy"]
     assert ax.get_xscale() == "log"
     assert reporting.bench_figure(report).axes
+
+
+def test_labels_of_the_plot_keep_away_from_its_edge(report):
+    figure = reporting.bench_figure(report)
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    assert min(label.get_window_extent().x0 for label in ax.get_yticklabels()) >= 0.08 * figure.dpi
 
 
 def test_plot_without_measurements():
@@ -295,12 +302,16 @@ def test_plot_without_measurements():
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def page(report):
+def benchmarks_page():
     path = Path(__file__).parents[1] / "tools" / "benchmarks_page.py"
     spec = importlib.util.spec_from_file_location("benchmarks_page", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.page(report)
+    return module
+
+
+def page(report):
+    return benchmarks_page().page(report)
 
 
 def test_the_page_says_what_was_measured_and_where_we_lose(report):
@@ -312,8 +323,29 @@ def test_the_page_says_what_was_measured_and_where_we_lose(report):
     assert "float32" not in lost
     assert "| 10 × 7 | 0.500 | 50.0 | 5.00 | 9.00 | 0.100 | NumPy | 10.0 |" in text
     assert "| `softmax` | float64 | 1.6 | – | ∞ | – |" in text
+    assert "Losses are means, the cross-entropy over the rows, the sigmoid-MSE over all numbers" in text
     report["measurements"].pop(1)
     assert "Nowhere in this run." in page(report)
+
+
+def test_the_page_and_the_terminal_round_a_ratio_once(contenders):
+    report = bench.as_report([measurement(steelfast=0.1, NumPy=0.74749)], contenders)  # 7.4749, and not 7.475
+    console = _terminal.console(width=100)
+    with console.capture() as captured:
+        console.print(*_terminal.bench_tables(report))
+    assert " 7.47 " in captured.get()
+    assert "the median is 7.47 times" in page(json.loads(reporting.as_json(report)))
+
+
+def test_there_is_no_page_without_a_ratio(contenders, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "benchmarks.json"
+    report = bench.as_report([measurement(steelfast=0.1, copy=0.5)], contenders)
+    path.write_text(reporting.as_json(report), encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["benchmarks_page.py", str(path)])
+    with pytest.raises(SystemExit):
+        benchmarks_page().main()
+    assert f"{path} compares steelfast with no other library" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.skipif(not (DOCS / "benchmarks.json").exists(), reason="there is no docs/benchmarks.json")

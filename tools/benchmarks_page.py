@@ -85,7 +85,8 @@ def _machine_and_method(report):
         "loops, left out where they are slow; *Numba* compiles the same loops; *JAX* is jitted and waited for, its "
         "compilation not counted; *copy* is `np.copyto` into an array that is there already: what the memory allows, "
         "and no contestant. *axis 0* has the classes along the rows, *strided* is every other column of a wider "
-        "array. Losses are means over labels, with their gradient."
+        "array. Losses are means, the cross-entropy over the rows, the sigmoid-MSE over all numbers, and come with "
+        "their gradient."
     )
 
 
@@ -128,7 +129,8 @@ def _errors(report):
     yield (
         "Largest error in units in the last place, over all shapes, on a sample of rows of normally distributed logits "
         f"of the scales {scales}; of a loss, of its mean and its gradient. Results below the smallest normal number do "
-        "not count. Millions mean that no digit is right: a logarithm near zero, or one minus a probability near one."
+        "not count. An error as large as the result is 8e6 to 1.7e7 of these units in float32 and 4.5e15 to 9.0e15 in "
+        "float64: from there on no digit is right, as of a logarithm near zero, or of one minus a probability near one."
     )
     yield _table(["Operation", "dtype", "steelfast", *peers], rows)
 
@@ -152,6 +154,8 @@ def main():
     parser.add_argument("json", type=Path, help="what steelfast bench --json wrote")
     path = parser.parse_args().json
     report = json.loads(path.read_text(encoding="utf-8"))
+    if not any(each["fastest_peer"] for each in report["measurements"]):
+        parser.error(f"{path} compares steelfast with no other library")
     (path.parent / "benchmarks.md").write_text(page(report), encoding="utf-8")
     images = path.parent / "images"
     images.mkdir(exist_ok=True)

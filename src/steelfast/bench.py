@@ -433,13 +433,7 @@ def _as_data(measurement: Measurement) -> dict[str, Any]:
         "label": case.label,
         "dtype": case.dtype,
         "fastest_peer": peer,
-        "ratio": None if peer is None else _four_digits(measurement.ratio(peer)),
-        "microseconds": {
-            name: [_four_digits(each) for each in quartiles] for name, quartiles in measurement.microseconds.items()
-        },
-        "ulp": {name: _four_digits(error) for name, error in measurement.ulp.items()},
+        "ratio": None if peer is None else measurement.ratio(peer),
+        "microseconds": {name: list(quartiles) for name, quartiles in measurement.microseconds.items()},
+        "ulp": dict(measurement.ulp),
     }
-
-
-def _four_digits(value: float) -> float:
-    return float(f"{value:.4g}")

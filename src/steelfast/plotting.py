@@ -19,6 +19,7 @@ __all__ = ["confusion_matrix", "learning_curve", "speed_ratios"]
 # of the palette of Okabe and Ito, which stays apart for every kind of colour vision and in grey
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
 _NAVY = "#08306b"  # the dark end of matplotlib's Blues
+_OFFSETS = {"float32": -0.2, "float64": 0.2}  # from the middle of the row, or equal ratios hide each other
 _CURVES = {
     "loss": (("loss", "training"), ("validation_loss", "held out")),
     "accuracy": (("accuracy", "training"), ("validation_accuracy", "held out")),
@@ -199,12 +200,12 @@ def speed_ratios(measurements: Sequence[Mapping[str, Any]], *, ax: Axes | None =
         for label, by_dtype in by_label.items()
     ]
     for y, (_, by_dtype) in enumerate(ordered):
-        both = [each["ratio"] for each in by_dtype.values()]
-        ax.plot(both, [y] * len(both), color="0.8", zorder=1)
+        points = [(each["ratio"], y + _OFFSETS[dtype]) for dtype, each in by_dtype.items()]
+        ax.plot(*zip(*points, strict=True), color="0.8", zorder=1)
         peers = dict.fromkeys(each["fastest_peer"] for each in by_dtype.values())
         ax.text(1.01, y, ", ".join(peers), transform=ax.get_yaxis_transform(), va="center", color="0.35", fontsize=8)
     for dtype, colour, marker in (("float32", _BLUE, "o"), ("float64", _VERMILION, "D")):
-        points = [(each[dtype]["ratio"], y) for y, (_, each) in enumerate(ordered) if dtype in each]
+        points = [(each[dtype]["ratio"], y + _OFFSETS[dtype]) for y, (_, each) in enumerate(ordered) if dtype in each]
         if points:
             ratios, heights = zip(*points, strict=True)
             ax.scatter(ratios, heights, s=28, color=colour, marker=marker, label=dtype, zorder=2)

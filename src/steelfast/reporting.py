@@ -249,6 +249,7 @@ def bench_figure(report: dict[str, Any]) -> Figure:
     n_rows = len({(each["operation"], each["label"]) for each in measurements})
     n_operations = len({each["operation"] for each in measurements})
     figure = _figure(10, 1.3 + 0.19 * (n_rows + n_operations))
+    figure.set_layout_engine("constrained", w_pad=0.1)  # the names of operations are long, and reach the edge
     plotting.speed_ratios(measurements, ax=figure.subplots())
     return figure
 
