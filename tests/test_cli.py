@@ -15,10 +15,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
+import exhaustive_float32
 import numpy as np
 import pytest
+import same_bits
 from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
 
 import steelfast
@@ -489,7 +492,8 @@ def test_bench_table_of_a_row_that_no_peer_can_do():
         with console.capture() as captured:
             console.print(*_terminal.bench_tables(report))
         (line,) = [line for line in captured.get().splitlines() if "1,553" in line]
-        assert re.search(r"1,553 × 7 +10\.0( +–){%d} +1\.00 +– +1\.6" % len(peers), line)
+        dashes = r" +–" * len(peers)
+        assert re.search(rf"1,553 × 7 +10\.0{dashes} +1\.00 +– +1\.6", line)
 
 
 def test_bench_takes_what_it_is_told(succeed, measurements):
@@ -939,3 +943,26 @@ def test_a_full_disk_is_one_line(monkeypatch, unbuffered):
         _, err = process.communicate()
     assert process.returncode == 1
     assert err == "steelfast: error: No space left on device\n"
+
+
+# ---------------------------------------------------------------------------------- tools
+
+
+@pytest.mark.parametrize(
+    ("tool", "line", "message"),
+    [
+        (exhaustive_float32, "--every 0", "--every must be from 1 to 2**32 - 1, got 0"),
+        (exhaustive_float32, "--functions exp foo", "--functions must be of exp, log, log1p, sigmoid"),
+        (same_bits, "", "the following arguments are required: command"),
+        (same_bits, "record", "the following arguments are required: FILE"),
+        (same_bits, "compare recorded.npz", "the following arguments are required: ISA"),
+        (same_bits, "repeat recorded.npz", "invalid choice: 'repeat'"),
+    ],
+)
+def test_a_tool_refuses_a_wrong_command_line(monkeypatch, capsys, tool, line, message):
+    monkeypatch.setattr(sys, "argv", ["tool", *line.split()])
+    monkeypatch.setattr(exhaustive_float32, "compiled", lambda *_: SimpleNamespace(exp=None, log=None, log1p=None))
+    with pytest.raises(SystemExit) as done:
+        tool.main()
+    assert done.value.code == 2
+    assert message in capsys.readouterr().err

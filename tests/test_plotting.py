@@ -131,3 +131,20 @@ assert not [name for name in sys.modules if "backend_tk" in name or "backend_qt"
 """
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"MPLBACKEND": "tkagg", "DISPLAY": ""})
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("missing", "plot", "message"),
+    [
+        ("matplotlib", lambda: plotting.learning_curve(HISTORY), r'matplotlib: pip install "steelfast\[plot\]"'),
+        ("matplotlib", lambda: plotting.confusion_matrix([0], [0]), r'matplotlib: pip install "steelfast\[plot\]"'),
+        ("matplotlib", lambda: plotting.speed_ratios([{}]), r'matplotlib: pip install "steelfast\[plot\]"'),
+        ("sklearn", lambda: plotting.confusion_matrix([0], [0]), r'scikit-learn: pip install "steelfast\[sklearn\]"'),
+    ],
+)
+def test_what_is_missing_is_named(monkeypatch, missing, plot, message):
+    for name in [each for each in sys.modules if each.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=message):
+        plot()

@@ -156,8 +156,13 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th bit pattern (default: 1)")
     parser.add_argument("--functions", nargs="+", metavar="NAME", help="only these (default: all)")
     arguments = parser.parse_args()
+    if not 1 <= arguments.every < 2**32:
+        parser.error(f"--every must be from 1 to 2**32 - 1, got {arguments.every}")
     with tempfile.TemporaryDirectory() as folder:
         tested = functions(compiled(HERE / "elementwise.pyx", Path(folder), _kernels.ISA))
+    for name in arguments.functions or ():
+        if name not in tested:
+            parser.error(f"--functions must be of {', '.join(tested)}, got {name}")
     print(f"{_kernels.ISA}, every {arguments.every}: largest errors of normal and of subnormal results, at x")
     for name in arguments.functions or tested:
         n_chunks = -(-(2**32) // (CHUNK * arguments.every))

@@ -6,6 +6,7 @@
 To record takes the registry of the tests and what it needs; to compare takes NumPy alone.
 """
 
+import argparse
 import inspect
 import sys
 from pathlib import Path
@@ -83,8 +84,18 @@ def compare(path, isas):
     print(f"{steelfast.available_isas()[-1]}: {len(names)} functions, {len(recorded)} calls, the same bits")
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "record":
-        record(sys.argv[2])
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in "record", "compare":
+        commands.add_parser(name).add_argument("path", metavar="FILE")
+    commands.choices["compare"].add_argument("isas", nargs="+", metavar="ISA")
+    arguments = parser.parse_args()
+    if arguments.command == "record":
+        record(arguments.path)
     else:
-        compare(sys.argv[2], sys.argv[3:])
+        compare(arguments.path, arguments.isas)
+
+
+if __name__ == "__main__":
+    main()

@@ -137,7 +137,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line; each command sets ``run`` to the function that does it, ``refuse`` to its error."""
+    """The parser of the command line; each command sets ``run`` to what does it, and ``refuse`` to its error."""
     parser = _Parser(
         prog="steelfast",
         description="Learn to name the faults of steel plates; see how fast it goes.",

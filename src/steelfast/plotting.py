@@ -61,13 +61,13 @@ def learning_curve(
     >>> learning_curve(history, ax=Figure().subplots()).get_ylabel()
     'Loss'
     """
-    from matplotlib.ticker import MaxNLocator
-
     if quantity not in _CURVES:
         raise ValueError(f'quantity must be "loss" or "accuracy", got {quantity!r}')
     if not history:
         raise ValueError("history must have at least one epoch, got none")
     ax = _axes(ax)
+    from matplotlib.ticker import MaxNLocator
+
     epochs = [record["epoch"] for record in history]
     styles = ((_BLUE, "-"), (_VERMILION, "--"))
     for (key, label), (colour, line) in zip(_CURVES[quantity], styles, strict=True):
@@ -125,15 +125,19 @@ def confusion_matrix(
     >>> ax.get_xlabel()
     'Predicted class'
     """
-    from sklearn.metrics import ConfusionMatrixDisplay  # type: ignore[import-untyped]
-    from sklearn.metrics import confusion_matrix as count
+    try:
+        from sklearn.metrics import ConfusionMatrixDisplay  # type: ignore[import-untyped]
+        from sklearn.metrics import confusion_matrix as count
+    except ModuleNotFoundError as error:
+        raise ImportError(f'confusion_matrix needs scikit-learn: pip install "steelfast[sklearn]" ({error})') from error
 
+    ax = _axes(ax)
     classes = np.unique([*np.unique(target), *np.unique(predicted)]) if labels is None else labels
     counts = count(target, predicted, labels=classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     display = ConfusionMatrixDisplay(shares, display_labels=classes)
     display.plot(
-        ax=_axes(ax),
+        ax=ax,
         cmap="Blues",
         colorbar=False,
         values_format=".2f",
@@ -185,11 +189,11 @@ def speed_ratios(measurements: Sequence[Mapping[str, Any]], *, ax: Axes | None =
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['softmax', '10 × 7']
     """
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     if not measurements:
         raise ValueError("measurements must have at least one record, got none")
     ax = _axes(ax)
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     operations: dict[str, dict[str, dict[str, Mapping[str, Any]]]] = {}
     for each in measurements:
         by_label = operations.setdefault(each["operation"], {"": {}})  # the first row is the heading
@@ -230,6 +234,8 @@ def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
     # pyplot picks the backend and keeps the figure: notebooks show it
-    import matplotlib.pyplot as plt
-
+    try:
+        import matplotlib.pyplot as plt
+    except ModuleNotFoundError as error:
+        raise ImportError(f'steelfast.plotting needs matplotlib: pip install "steelfast[plot]" ({error})') from error
     return plt.figure(layout="constrained").add_subplot()
