@@ -359,10 +359,12 @@ cdef inline void end_sums(floating* total, floating* total_low) noexcept nogil:
 
 
 cdef inline void settle_sums(floating* sums, floating* sums_low) noexcept nogil:
-    """After a run of a long row: what many small terms have left in the low parts goes to the sums."""
+    """After a run of a long row: what many small terms have left in the low parts goes to the sums, or it would not
+    be low any more. In double it always is."""
     cdef Py_ssize_t lane
-    for lane in range(LANES):
-        sums[lane] = fast_two_sum(sums[lane], sums_low[lane], &sums_low[lane])
+    if floating is float:
+        for lane in range(LANES):
+            sums[lane] = fast_two_sum(sums[lane], sums_low[lane], &sums_low[lane])
 
 
 cdef inline void range_of_exp(const floating* maximum, floating* least, floating* base) noexcept nogil:
