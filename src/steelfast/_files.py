@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
+
+_PREFIX = ".steelfast-"  # of temporary folders
 
 
 @contextmanager
@@ -18,6 +21,10 @@ def new_directory(directory: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        if directory in missing:
+            # a signal may come after a temporary folder is made and before anybody knows of it
+            for folder in directory.glob(f"{_PREFIX}*"):
+                rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # others may have put something there by now
             for each in missing:
                 each.rmdir()
@@ -31,7 +38,7 @@ def written_whole(directory: Path) -> Iterator[Path]:
     When the block is left by an exception, Ctrl-C included, nothing has changed in the directory.
     """
     try:
-        folder = TemporaryDirectory(prefix=".steelfast-", dir=directory)
+        folder = TemporaryDirectory(prefix=_PREFIX, dir=directory)
     except OSError as error:  # it names the folder, which nobody has heard of
         raise type(error)(f"{directory} cannot be written to: {error.strerror}") from None
     with folder as beside:
@@ -50,7 +57,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
             return  # to open a pipe may wait for its reader
         if not target.parent.is_dir():
             raise FileNotFoundError(f"{target.parent} is not a directory")
-        with TemporaryDirectory(prefix=".steelfast-", dir=target.parent) as beside:
+        with TemporaryDirectory(prefix=_PREFIX, dir=target.parent) as beside:
             (Path(beside) / target.name).touch()
 
 
