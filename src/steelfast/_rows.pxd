@@ -642,8 +642,8 @@ cdef inline void scale_row(
     cdef floating tops[LANES]
     cdef floating scaled_tops[LANES]
     cdef floating* run = block
-    cdef Py_ssize_t j = 0
-    cdef Py_ssize_t n, n_tiles
+    cdef Py_ssize_t n_whole = 0
+    cdef Py_ssize_t j, n, n_tiles
     fill_lanes(factor, factors)
     fill_lanes(factor_low, factors_low)
     fill_lanes(largest, tops)
@@ -651,12 +651,12 @@ cdef inline void scale_row(
     if stride == 1:
         # whole tiles without a detour
         n_tiles = n_classes // LANES
-        j = n_tiles * LANES
+        n_whole = n_tiles * LANES
         if n_classes > BLOCK:
             scale_block(row, row, n_tiles, factors, factors_low, tops, scaled_tops)
         else:
             scale_block(block, row, n_tiles, factors, factors_low, tops, scaled_tops)
-    for j from j <= j < n_classes by RUN:
+    for j from n_whole <= j < n_classes by RUN:
         n = min(RUN, n_classes - j)
         if n_classes > BLOCK:
             n_tiles = load_run(row + j * stride, stride, n, <floating>0.0, run)
