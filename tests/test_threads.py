@@ -43,8 +43,9 @@ try:
 except AttributeError:  # not on macOS and Windows
     N_CORES = os.cpu_count() or 1
 
-# of one thread's time, at most; large gradients wait for the memory, which is one for both: 0.64 measured
-SHARES = {(400_000, 7): 0.6, (4096, 1000): 0.7}
+SHARE = 0.6  # of one thread's time, at most
+# but for these, which wait for the memory, one for both threads: 0.60 to 0.64 measured, where a copy has 0.73
+BOUND_BY_MEMORY = {((4096, 1000), np.float32, "grad"): 0.7, ((4096, 1000), np.float32, "value and grad"): 0.7}
 needs_two_cores = pytest.mark.skipif(N_CORES < 2, reason="this machine gives us one core")
 
 
@@ -87,7 +88,7 @@ def hash_bytes(part):
 @needs_two_cores
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "value", "grad", "value and grad"])
 @every_dtype
-@pytest.mark.parametrize("shape", SHARES, ids=str)
+@pytest.mark.parametrize("shape", [(400_000, 7), (4096, 1000)], ids=str)
 def test_two_threads_take_little_more_than_half_the_time(shape, dtype, name):
     rng = np.random.default_rng(93)
     logits = rng.standard_normal(shape).astype(dtype)
@@ -104,14 +105,15 @@ def test_two_threads_take_little_more_than_half_the_time(shape, dtype, name):
         else:
             steelfast.softmax_cross_entropy_value_and_grad(logits[rows], labels[rows], out=out[rows])
 
+    share = BOUND_BY_MEMORY.get((shape, dtype, name), SHARE)
     of_hashes = []
     for _ in range(10):
-        if share_of_time(work, len(logits)) <= SHARES[shape]:
+        if share_of_time(work, len(logits)) <= share:
             return
         of_hashes.append(share_of_time(hash_bytes, len(BYTES)))
-    if median(of_hashes) > SHARES[shape]:
+    if median(of_hashes) > SHARE:
         pytest.skip("the second core is busy")
-    pytest.fail(f"two threads never took less than {SHARES[shape]} of the time of one, as they did for hashlib")
+    pytest.fail(f"two threads never took less than {share} of the time of one, as they did for hashlib")
 
 
 @every_kernel

@@ -318,13 +318,19 @@ cdef floating many_with_label(
     return loss
 
 
+cdef inline floating weighted_target(
+    floating target, floating smoothing, floating spread, floating class_weight, floating row_weight,
+) noexcept nogil:
+    return ((<floating>1.0 - smoothing) * target + spread) * class_weight * row_weight
+
+
 cdef inline void weigh_tile(
     floating* targets, floating smoothing, floating spread, floating class_weight, const floating* row_weight,
 ) noexcept nogil:
-    """((1 - smoothing) · target + spread) · class_weight · row_weight: the targets of one class in LANES rows."""
+    """`weighted_target` of one class in LANES rows."""
     cdef Py_ssize_t lane
     for lane in range(LANES):
-        targets[lane] = ((<floating>1.0 - smoothing) * targets[lane] + spread) * class_weight * row_weight[lane]
+        targets[lane] = weighted_target(targets[lane], smoothing, spread, class_weight, row_weight[lane])
 
 
 cdef inline void distance_block(
@@ -498,8 +504,8 @@ cdef inline void load_targets(
         if first <= labels[i] < first + n:
             targets[labels[i] - first] = <floating>1.0
     for j in range(n):
-        targets[j] = ((<floating>1.0 - smoothing) * targets[j] + spread) \
-            * (<floating>1.0 if class_weight == NULL else class_weight[first + j]) * weight
+        targets[j] = weighted_target(
+            targets[j], smoothing, spread, <floating>1.0 if class_weight == NULL else class_weight[first + j], weight)
 
 
 cdef floating many_with_targets(
