@@ -9,8 +9,8 @@ import pytest
 
 from steelfast.datasets import load_steel_plates
 from steelfast.experiments import HEADS
+from steelfast.models import LinearModel
 from steelfast.optimizers import SGD
-from steelfast.trainer import LinearModel, train_epoch
 
 RATE, BATCH = 0.001, 10
 
@@ -61,7 +61,7 @@ def book_epoch(X, one_hot, head):
 def trainer_epoch(X, labels, head):
     model = LinearModel(*initial_weights())
     order = np.arange(len(X))
-    figures = train_epoch(model, X, labels, order, BATCH, HEADS[head], SGD(RATE))
+    figures = model.train_epoch(X, labels, order, BATCH, HEADS[head], SGD(RATE))
     return model.weights, model.bias, *figures
 
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from steelfast import _kernels, reference
 from steelfast._version import __version__
+from steelfast.heads import HEADS
+from steelfast.models import LinearModel
 from steelfast.optimizers import SGD
-from steelfast.trainer import HEADS, LinearModel, train_epoch
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -198,7 +199,7 @@ def _numba() -> Contender:
 
 def _epoch_steelfast(rows: Array, labels: Array) -> tuple[Array, Array]:
     model = LinearModel(np.zeros((rows.shape[1], _N_CLASSES), rows.dtype), np.zeros(_N_CLASSES, rows.dtype))
-    train_epoch(model, rows, labels, np.arange(len(rows)), _BATCH, HEADS["softmax_cross_entropy"], SGD(_RATE))
+    model.train_epoch(rows, labels, np.arange(len(rows)), _BATCH, HEADS["softmax_cross_entropy"], SGD(_RATE))
     return model.weights, model.bias
 
 

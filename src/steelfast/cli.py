@@ -23,7 +23,7 @@ from steelfast import _commands
 from steelfast._contenders import NAMES
 from steelfast._version import __version__
 from steelfast.bench import DTYPES, OPERATIONS
-from steelfast.trainer import HEADS
+from steelfast.heads import HEADS
 
 __all__ = ["main", "make_parser"]
 

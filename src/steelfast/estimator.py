@@ -19,8 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from steelfast._arguments import as_index, as_number, as_weights
 from steelfast._files import written_whole
+from steelfast.heads import HEADS, Head, IntArray
+from steelfast.models import LinearModel
 from steelfast.optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
-from steelfast.trainer import HEADS, Epoch, Head, IntArray, LinearModel, train
+from steelfast.trainer import Epoch, train
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]

@@ -20,8 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from steelfast import _kernels, trainer
 from steelfast._arguments import as_index, as_labels, as_shaped
 from steelfast.datasets import CLASS_NAMES, FEATURE_NAMES, SteelPlates
+from steelfast.heads import Head, IntArray, one_hot
+from steelfast.models import LinearModel
 from steelfast.optimizers import SGD
-from steelfast.trainer import Head, IntArray, LinearModel, one_hot, train
+from steelfast.trainer import train
 
 __all__ = [
     "HEADS",
