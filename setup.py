@@ -15,7 +15,7 @@ from setuptools import Extension, setup
 
 KERNELS = ["_softmax", "_losses", "_updates"]
 # what they include and cimport
-HEADERS = ["_elementary.h", "_transpose.h", "_elementary.pxd", "_rows.pxd", "_arrays.pxd"]
+HEADERS = ["_elementary.h", "_transpose.h", "_elementary.pxd", "_rows.pxd", "_arrays.pxd", "_steps.pxd"]
 DEBUG = os.environ.get("STEELFAST_DEBUG") == "1"
 PLATFORM = sysconfig.get_platform()
 MSVC = PLATFORM.startswith("win")  # Python of MinGW has sys.platform "win32" too

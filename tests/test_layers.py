@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "steelfast"
 # A module imports from its own layer and those before it.
 LAYERS = [
     {"_version", "_elementary", "_processor", "_arguments", "_files"},
-    {"_rows", "_arrays"},
+    {"_rows", "_arrays", "_steps"},
     {"_softmax", "_losses", "_linear", "_updates"},
     {"_kernels", "_isa"},
     {"_configuration", "optimizers", "heads", "datasets"},
