@@ -3,47 +3,71 @@
 import numpy as np
 import pytest
 
+from steelfast import _kernels
 from steelfast.optimizers import SGD, Adam, Momentum, RMSProp
+from steelfast.schedules import Constant, Cosine, OneCycle, Step
 
-N_STEPS = 25
+N_STEPS = 120
 
 
-def sgd(w, gradients, rate):
-    for g in gradients:
-        w = w - rate * g
+def sgd(w, gradients, rates, weight_decay=0.0):
+    for g, rate in zip(gradients, rates, strict=True):
+        w = w - rate * (g + weight_decay * w)
     return w
 
 
-def momentum(w, gradients, rate, momentum=0.9):
+def momentum(w, gradients, rates, momentum=0.9, nesterov=False, weight_decay=0.0):
     v = np.zeros_like(w)
-    for g in gradients:
+    for g, rate in zip(gradients, rates, strict=True):
+        g = g + weight_decay * w
         v = momentum * v + g
-        w = w - rate * v
+        w = w - rate * (g + momentum * v if nesterov else v)
     return w
 
 
-def rmsprop(w, gradients, rate, decay=0.99, eps=1e-8):
+def rmsprop(w, gradients, rates, decay=0.99, eps=1e-8, weight_decay=0.0):
     s = np.zeros_like(w)
-    for g in gradients:
+    for g, rate in zip(gradients, rates, strict=True):
+        g = g + weight_decay * w
         s = decay * s + (1 - decay) * g**2
         w = w - rate * g / (np.sqrt(s) + eps)
     return w
 
 
-def adam(w, gradients, rate, beta1=0.9, beta2=0.999, eps=1e-8):
+def adam(w, gradients, rates, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, decoupled_weight_decay=False):
     m, v = np.zeros_like(w), np.zeros_like(w)
-    for t, g in enumerate(gradients, 1):
+    for t, (g, rate) in enumerate(zip(gradients, rates, strict=True), 1):
+        if decoupled_weight_decay:
+            w = w - rate * weight_decay * w
+        else:
+            g = g + weight_decay * w
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
         w = w - rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)
     return w
 
 
-# optimiser, its formula, its name in torch.optim, and what its settings are called there
+# optimiser, its formula, its settings, its name in torch.optim, and what its settings are called there
 CASES = {
     "SGD": (SGD, sgd, {}, "SGD", {}),
+    "SGD with decay": (SGD, sgd, {"weight_decay": 0.1}, "SGD", {"weight_decay": 0.1}),
     "Momentum": (Momentum, momentum, {}, "SGD", {"momentum": 0.9}),
     "Momentum without": (Momentum, momentum, {"momentum": 0.0}, "SGD", {}),
+    "Momentum with decay": (
+        Momentum,
+        momentum,
+        {"momentum": 0.8, "weight_decay": 0.1},
+        "SGD",
+        {"momentum": 0.8, "weight_decay": 0.1},
+    ),
+    "Nesterov": (Momentum, momentum, {"nesterov": True}, "SGD", {"momentum": 0.9, "nesterov": True}),
+    "Nesterov with decay": (
+        Momentum,
+        momentum,
+        {"nesterov": True, "weight_decay": 0.1},
+        "SGD",
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    ),
     "RMSProp": (RMSProp, rmsprop, {}, "RMSprop", {"alpha": 0.99}),
     "RMSProp with others": (
         RMSProp,
@@ -52,6 +76,7 @@ CASES = {
         "RMSprop",
         {"alpha": 0.8, "eps": 1e-3},
     ),
+    "RMSProp with decay": (RMSProp, rmsprop, {"weight_decay": 0.1}, "RMSprop", {"alpha": 0.99, "weight_decay": 0.1}),
     "Adam": (Adam, adam, {}, "Adam", {}),
     "Adam with others": (
         Adam,
@@ -60,6 +85,19 @@ CASES = {
         "Adam",
         {"betas": (0.7, 0.9), "eps": 1e-3},
     ),
+    "Adam with decay": (Adam, adam, {"weight_decay": 0.1}, "Adam", {"weight_decay": 0.1}),
+    "AdamW": (
+        Adam,
+        adam,
+        {"weight_decay": 0.1, "decoupled_weight_decay": True},
+        "AdamW",
+        {"weight_decay": 0.1},
+    ),
+    "AdamW without": (Adam, adam, {"decoupled_weight_decay": True}, "AdamW", {"weight_decay": 0.0}),
+}
+RATES = {
+    "constant": (0.02, np.full(N_STEPS, 0.02)),
+    "schedule": (Step(0.02, 7, 0.9), 0.02 * 0.9 ** (np.arange(N_STEPS) // 7)),
 }
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_optimizer = pytest.mark.parametrize("make", [SGD, Momentum, RMSProp, Adam])
@@ -85,15 +123,17 @@ def after(make, w, gradients, **settings):
 
 
 @every_case
+@pytest.mark.parametrize("rate", RATES.values(), ids=RATES)
 @pytest.mark.parametrize("shape", [(7, 5), (1,), (64,), (2, 3, 4), (), (0,)])
-def test_formula(case, shape):
+def test_formula(case, shape, rate):
     make, formula, settings, *_ = case
+    learning_rate, rates = rate
     w, gradients = start_and_gradients(shape)
     np.testing.assert_allclose(
-        after(make, w, gradients, learning_rate=0.02, **settings),
-        formula(w, gradients, 0.02, **settings),
+        after(make, w, gradients, learning_rate=learning_rate, **settings),
+        formula(w, gradients, rates, **settings),
         rtol=1e-12,
-        atol=1e-13,
+        atol=1e-12,
     )
 
 
@@ -103,8 +143,15 @@ def test_formula_in_float32(case):
     w, gradients = start_and_gradients(dtype=np.float32)
     result = after(make, w, gradients, learning_rate=0.02, **settings)
     assert result.dtype == np.float32
-    expected = formula(w.astype(float), gradients.astype(float), 0.02, **settings)
+    expected = formula(w.astype(float), gradients.astype(float), RATES["constant"][1], **settings)
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_complement_of_a_decay_keeps_its_digits_in_float32():
+    """1 − 0.999999 is 1e-6 to 3 % only where both are single: a step would be 1.4 % too long."""
+    w = np.zeros(1, np.float32)
+    RMSProp(1.0, decay=0.999999, eps=0.0).update(w, np.ones(1, np.float32))
+    assert w[0] == pytest.approx(-1000, rel=1e-6)
 
 
 @every_case
@@ -114,15 +161,12 @@ def test_torch(case):
     w, gradients = start_and_gradients()
     parameter = torch.nn.Parameter(torch.tensor(w))
     optimizer = getattr(torch.optim, name)([parameter], lr=0.02, **torch_settings)
+    ours, ours_optimizer = w.copy(), make(learning_rate=0.02, **settings)
     for g in gradients:
         parameter.grad = torch.tensor(g)
         optimizer.step()
-    np.testing.assert_allclose(
-        after(make, w, gradients, learning_rate=0.02, **settings),
-        parameter.detach().numpy(),
-        rtol=1e-12,
-        atol=1e-13,
-    )
+        ours_optimizer.update(ours, g)
+        np.testing.assert_allclose(ours, parameter.detach().numpy(), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -235,6 +279,77 @@ def test_the_gradient_may_be_the_parameter(make):
     np.testing.assert_array_equal(w, expected)
 
 
+# ---- many steps at once
+
+
+def take(plan, w, gradients):
+    """The steps of a plan, as a kernel takes them."""
+    rule = {name: getattr(plan, name) for name in ("kind", "decay", "second_decay", "eps", "weight_decay", "decoupled")}
+    for k, (g, rate) in enumerate(zip(gradients, plan.rates, strict=True)):
+        _kernels.update(w, g, plan.first, plan.second, rate, plan.number + k, **rule)
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rate", [0.02, Step(0.02, 7), Cosine(0.02, 50, 0.001), OneCycle(0.02, N_STEPS)], ids=repr)
+def test_steps_of_a_plan_are_those_of_update(case, rate, dtype):
+    make, _, settings, *_ = case
+    w, gradients = start_and_gradients(dtype=dtype)
+    expected = after(make, w, gradients, learning_rate=rate, **settings)
+    optimizer = make(learning_rate=rate, **settings)
+    optimizer.update(w, gradients[0])
+    take(optimizer.begin(w, 40), w, gradients[1:41])
+    optimizer.update(w, gradients[41])
+    take(optimizer.begin(w, 0), w, gradients[:0])
+    take(optimizer.begin(w, N_STEPS - 42), w, gradients[42:])
+    np.testing.assert_array_equal(w, expected)
+
+
+@every_optimizer
+def test_plans_of_several_parameters(make):
+    w, b = np.ones((4, 3)), np.ones(3, np.float32)
+    optimizer = make(Step(0.5, 1, 0.5))
+    optimizer.update(w, np.ones((4, 3)))
+    of_w, of_b = optimizer.begin(w, 2), optimizer.begin(b, 3)
+    assert (of_w.number, of_b.number) == (2, 1)
+    np.testing.assert_array_equal(of_w.rates, [0.25, 0.125])
+    np.testing.assert_array_equal(of_b.rates, [0.5, 0.25, 0.125])
+    for plan, parameter in (of_w, w), (of_b, b):
+        for memory in plan.first, plan.second:
+            assert memory is None or (memory.shape == parameter.shape and memory.dtype == parameter.dtype)
+
+
+@every_case
+def test_steps_have_the_same_bits_wherever_a_number_stands(case):
+    """Lanes and the rest after the last full register; and neighbours do not matter."""
+    make, _, settings, *_ = case
+    for dtype in np.float32, np.float64:
+        w, gradients = start_and_gradients((37,), dtype)
+        together = after(make, w, gradients, **settings)
+        for k in range(w.size):
+            alone = after(make, w[k : k + 1], gradients[:, k : k + 1], **settings)
+            np.testing.assert_array_equal(together[k], alone[0])
+
+
+# ---- learning rates on the way
+
+
+def test_each_parameter_counts_its_own_steps():
+    w, b = np.zeros(1), np.zeros(1)
+    optimizer = SGD(Step(1.0, 1, 0.5))
+    for parameter in (w, w, b, w, b):
+        optimizer.update(parameter, np.ones(1))
+    assert (w[0], b[0]) == (-1.75, -1.5)
+
+
+def test_a_schedule_may_be_a_function():
+    w = np.zeros(1)
+    optimizer = SGD(lambda step: 1 / (1 + step))
+    for _ in range(4):
+        optimizer.update(w, np.ones(1))
+    assert w[0] == pytest.approx(-(1 + 1 / 2 + 1 / 3 + 1 / 4), rel=1e-15)
+
+
 def test_learning_rate_can_be_changed_on_the_way():
     w = np.zeros(2)
     optimizer = SGD(1.0)
@@ -295,6 +410,8 @@ def test_a_refused_step_is_not_remembered(make):
         (SGD, {"learning_rate": -0.1}),
         (SGD, {"learning_rate": np.nan}),
         (SGD, {"learning_rate": np.inf}),
+        (SGD, {"weight_decay": -0.1}),
+        (Adam, {"weight_decay": np.nan}),
         (Momentum, {"momentum": 1.1}),
         (Momentum, {"momentum": -0.1}),
         (RMSProp, {"decay": 2}),
@@ -310,10 +427,107 @@ def test_settings_out_of_range(make, settings):
         make(**settings)
 
 
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (SGD, {"learning_rate": "fast"}),
+        (SGD, {"learning_rate": None}),
+        (SGD, {"learning_rate": [0.1]}),
+        (SGD, {"weight_decay": 1j}),
+        (Momentum, {"momentum": "0.9"}),
+        (Momentum, {"nesterov": "no"}),
+        (Momentum, {"nesterov": 1}),
+        (RMSProp, {"decay": None}),
+        (Adam, {"decoupled_weight_decay": None}),
+    ],
+)
+def test_settings_of_the_wrong_type(make, settings):
+    [name] = settings
+    with pytest.raises(TypeError, match=f"^{name} must "):
+        make(**settings)
+
+
+def test_settings_are_checked_when_they_are_changed_too():
+    w, optimizer = np.zeros(2), Adam(0.5)
+    for name, value in {"learning_rate": -1, "beta1": 1.0, "beta2": 2, "eps": np.nan, "weight_decay": np.inf}.items():
+        before = getattr(optimizer, name)
+        with pytest.raises(ValueError, match=f"^{name} must"):
+            setattr(optimizer, name, value)
+        assert getattr(optimizer, name) == before
+    optimizer.learning_rate = Constant(0.25)
+    optimizer.update(w, np.ones(2))
+    np.testing.assert_allclose(w, -0.25)
+
+
+BAD_SCHEDULES = {
+    "raises": (lambda step: 1 / 0, ZeroDivisionError, "division"),
+    "a number for an array": (lambda step: 0.1, ValueError, r"learning_rate gives must have shape \(1,\), got \(\)"),
+    "negative": (lambda step: -0.1 * (step + 1), ValueError, "learning_rate gives must be finite and not negative"),
+    "nan": (lambda step: step * np.nan, ValueError, "learning_rate gives must be finite and not negative, got nan"),
+    "text": (lambda step: ["fast"], TypeError, "learning_rate gives must hold real numbers"),
+    "a class": (Cosine, TypeError, "n_steps"),
+}
+
+
 @every_optimizer
-def test_settings_of_the_wrong_type(make):
-    with pytest.raises(TypeError, match="learning_rate"):
-        make(learning_rate="fast")
+@pytest.mark.parametrize(("schedule", "error", "message"), BAD_SCHEDULES.values(), ids=BAD_SCHEDULES)
+def test_a_schedule_that_fails_changes_nothing(make, schedule, error, message):
+    w, gradients = start_and_gradients()
+    expected = after(make, w, gradients[:5], learning_rate=0.02)
+    optimizer = make(0.02)
+    for g in gradients[:5]:
+        optimizer.learning_rate = schedule
+        with pytest.raises(error, match=message):
+            optimizer.update(w, g)
+        with pytest.raises(error, match=message):
+            optimizer.begin(w, 1)
+        optimizer.learning_rate = 0.02
+        optimizer.update(w, g)
+    np.testing.assert_array_equal(w, expected)
+    assert optimizer.begin(w, 1).number == 6
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+@every_optimizer
+@pytest.mark.parametrize(
+    ("parameter", "n_steps", "error", "message"),
+    [
+        ([1.0], 1, TypeError, "parameter must be an array of float32 or float64"),
+        (np.ones(2, int), 1, TypeError, "parameter must be an array of float32 or float64"),
+        (read_only(np.ones(2)), 1, ValueError, "parameter must be writeable"),
+        (np.ones(2), -1, ValueError, "n_steps must be at least 0, got -1"),
+        (np.ones(2), 1.0, TypeError, "n_steps must be an integer"),
+        (np.ones(2), True, TypeError, "n_steps must be an integer"),
+        (np.ones(2), None, TypeError, "n_steps must be an integer"),
+    ],
+)
+def test_plans_that_are_refused(make, parameter, n_steps, error, message):
+    optimizer = make()
+    with pytest.raises(error, match=message):
+        optimizer.begin(parameter, n_steps)
+    if isinstance(parameter, np.ndarray) and parameter.dtype == float and parameter.flags.writeable:
+        assert optimizer.begin(parameter, 1).number == 1
+
+
+@every_optimizer
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")
+@pytest.mark.parametrize(("attribute", "value"), [("shape", (2, 3)), ("dtype", np.float32)])
+def test_a_parameter_that_became_another_is_refused(make, attribute, value):
+    """What is remembered of it would not fit: a kernel would read beyond its end."""
+    w, optimizer = np.ones(6), make()
+    optimizer.update(w, np.ones(6))
+    setattr(w, attribute, value)
+    before = w.copy()
+    message = r"^parameter must keep the shape \(6,\) and dtype float64 of its first step, got"
+    with pytest.raises(ValueError, match=message):
+        optimizer.update(w, np.ones(w.shape))
+    with pytest.raises(ValueError, match=message):
+        optimizer.begin(w, 1)
+    np.testing.assert_array_equal(w, before)
 
 
 @every_optimizer

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import steelfast
-from steelfast import optimizers, reference, textbook
+from steelfast import optimizers, reference, schedules, textbook
 from steelfast.datasets import SteelPlates
-from steelfast.optimizers import Optimizer
+from steelfast.optimizers import Optimizer, Plan
 
 Single = NDArray[np.float32]
 Double = NDArray[np.float64]
@@ -82,6 +82,11 @@ assert_type(steelfast.kl_divergence(probs, probs), Any)
 steps: list[Optimizer] = [optimizers.SGD(), optimizers.Momentum(), optimizers.RMSProp(), optimizers.Adam(beta2=0.99)]
 for step in steps:
     step.update(double, np.ones_like(double))
+    assert_type(step.begin(double, 10), Plan)
+assert_type(schedules.Cosine(0.1, n_steps=10)(3), float)
+assert_type(schedules.OneCycle(0.1, n_steps=10)(np.arange(10)), Double)
+assert_type(optimizers.SGD(schedules.Step(0.1, 10), weight_decay=0.01), optimizers.SGD)
+optimizers.Momentum(lambda step: 0.1 / (1 + step), nesterov=True)
 assert_type(textbook.relu(rows), NDArray[Any])
 assert_type(textbook.eval_accuracy(double, double), float)
 assert_type(reference.softmax(double), Any)

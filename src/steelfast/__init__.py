@@ -35,7 +35,7 @@ from steelfast._kernels import (
 from steelfast._version import __version__
 
 if TYPE_CHECKING:
-    from steelfast import optimizers, reference, textbook
+    from steelfast import optimizers, reference, schedules, textbook
     from steelfast._configuration import get_include, show_config
     from steelfast.datasets import fetch_steel_plates, load_steel_plates
     from steelfast.estimator import SteelClassifier
@@ -57,6 +57,7 @@ __all__ = [
     "mse_grad",
     "optimizers",
     "reference",
+    "schedules",
     "show_config",
     "sigmoid",
     "sigmoid_cross_entropy",
@@ -82,6 +83,7 @@ _LAZY = {
     "load_steel_plates": "steelfast.datasets",
     "optimizers": None,
     "reference": None,
+    "schedules": None,
     "show_config": "steelfast._configuration",
     "textbook": None,
 }

@@ -143,6 +143,14 @@ def as_index(x: object, name: str) -> int:
         raise TypeError(f"{name} must be an integer, got {described(x)}") from None
 
 
+def as_count(x: object, name: str, low: int) -> int:
+    """An integer of at least `low`."""
+    number = as_index(x, name)
+    if number < low:
+        raise ValueError(f"{name} must be at least {low}, got {number}")
+    return number
+
+
 def as_pair(a: object, a_name: str, b: object, b_name: str) -> tuple[Array, Array, np.dtype[Any], np.dtype[Any]]:
     """Two arrays of one shape in the dtype that both are computed in; that dtype; the dtype of the result."""
     a_array, a_result = as_floating(a, a_name)

@@ -84,7 +84,5 @@ cross_entropy = _losses.cross_entropy
 entropy = _losses.entropy
 kl_divergence = _losses.kl_divergence
 
-sgd = _updates.sgd
-momentum = _updates.momentum
-rmsprop = _updates.rmsprop
-adam = _updates.adam
+KINDS = _updates.KINDS
+update = _updates.update

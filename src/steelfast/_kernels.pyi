@@ -281,24 +281,21 @@ def cross_entropy(
 ) -> Any: ...
 def entropy(p: ArrayLike, axis: SupportsIndex = -1, base: float | None = None) -> Any: ...
 def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: SupportsIndex = -1, base: float | None = None) -> Any: ...
-def sgd(parameter: _Array, gradient: _Array, learning_rate: float) -> None: ...
-def momentum(parameter: _Array, gradient: _Array, velocity: _Array, learning_rate: float, decay: float) -> None: ...
-def rmsprop(
+
+KINDS: dict[str, int]
+
+def update(
     parameter: _Array,
     gradient: _Array,
-    square: _Array,
-    learning_rate: float,
+    first: _Array | None,
+    second: _Array | None,
+    rate: float,
+    number: int,
+    *,
+    kind: int,
     decay: float,
-    eps: float,
-) -> None: ...
-def adam(
-    parameter: _Array,
-    gradient: _Array,
-    first: _Array,
-    second: _Array,
-    learning_rate: float,
-    first_decay: float,
     second_decay: float,
-    step: int,
     eps: float,
+    weight_decay: float,
+    decoupled: bool,
 ) -> None: ...

@@ -8,39 +8,124 @@ One optimiser serves any number of parameters; it remembers each by the array it
 >>> descent.update(w, 2 * w - 10)  # of J(w) = w² − 10w + 25
 >>> w
 array([0.1])
+
+The learning rate may follow a schedule, see `steelfast.schedules`. Whoever takes many steps at once, as a kernel does
+that runs through an epoch, asks for a `Plan` of them: its steps are those of `update`, to the last bit.
 """
 
 import weakref
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steelfast import _kernels
-from steelfast._arguments import as_number, as_shaped, described
+from steelfast._arguments import as_count, as_number, as_shaped, as_weights, described
 
-__all__ = ["SGD", "Adam", "Momentum", "Optimizer", "RMSProp"]
+__all__ = ["SGD", "Adam", "LearningRate", "Momentum", "Optimizer", "Plan", "RMSProp"]
 
 Array = NDArray[Any]
+# a number, or what makes an array of rates of an array of the numbers of steps, from 0
+LearningRate: TypeAlias = float | Callable[[NDArray[np.int64]], ArrayLike]
+
+
+class Plan(NamedTuple):
+    """Steps of an optimiser on one parameter, in numbers, for a kernel that takes them with `take_step`.
+
+    The fields are those of `Rule` in `_steps.pxd`, and the arguments of `take_step`.
+    """
+
+    kind: int  # see `_kernels.KINDS`
+    rates: NDArray[np.float64]  # of each step
+    decay: float
+    second_decay: float
+    eps: float
+    weight_decay: float
+    decoupled: bool
+    first: Array | None  # like the parameter but C-contiguous; what is remembered, to be changed in place
+    second: Array | None
+    number: int  # of the first of these steps, from 1
 
 
 class Optimizer(Protocol):
     """What the trainer needs of an optimiser."""
 
-    learning_rate: float
+    @property
+    def learning_rate(self) -> LearningRate:
+        """The learning rate, or its schedule."""
 
     def update(self, parameter: Array, gradient: ArrayLike) -> None:
         """Change the parameter in place by one step down the gradient."""
 
+    def begin(self, parameter: Array, n_steps: int) -> Plan:
+        """The parameter's next steps, to be taken by the caller."""
+
+
+def _as_not_negative(x: object, name: str) -> float:
+    return as_number(x, name, 0.0, np.inf, below=True)
+
+
+def _as_part(x: object, name: str) -> float:
+    return as_number(x, name, 0.0, 1.0)
+
+
+def _as_true_part(x: object, name: str) -> float:
+    return as_number(x, name, 0.0, 1.0, below=True)
+
+
+def _as_rate(x: Any, name: str) -> LearningRate:
+    return x if callable(x) else _as_not_negative(x, name)
+
+
+def _as_flag(x: object, name: str) -> bool:
+    if not isinstance(x, (bool, np.bool_)):  # "no" is true in Python
+        raise TypeError(f"{name} must be True or False, got {described(x)}")
+    return bool(x)
+
+
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "learning_rate": _as_rate,
+    "weight_decay": _as_not_negative,
+    "momentum": _as_part,
+    "decay": _as_part,
+    "beta1": _as_true_part,
+    "beta2": _as_true_part,
+    "eps": _as_part,
+    "nesterov": _as_flag,
+    "decoupled_weight_decay": _as_flag,
+}
+
+
+@dataclass
+class _State:
+    """What is remembered of a parameter."""
+
+    parameter: weakref.ref[Array]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    first: Array | None
+    second: Array | None
+    n_steps: int = 0  # taken
+
 
 class _Base:
-    """Checks, and the memory of each parameter: `_memory` arrays like it and the number of steps taken."""
+    """Checks, and the memory of each parameter."""
 
-    _memory = 0
+    learning_rate: LearningRate
+    weight_decay: float
+    _has_first = _has_second = False  # what is remembered of gradients
 
-    def __init__(self, learning_rate: float) -> None:
-        self.learning_rate = as_number(learning_rate, "learning_rate", 0.0, np.inf, below=True)
-        self._states: dict[int, tuple[weakref.ref[Array], list[Array], list[int]]] = {}
+    def __init__(self, learning_rate: LearningRate, weight_decay: float) -> None:
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self._states: dict[int, _State] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Settings are checked whenever they are set."""
+        check = _CHECKS.get(name)
+        object.__setattr__(self, name, value if check is None else check(value, name))
 
     def update(self, parameter: Array, gradient: ArrayLike) -> None:
         """Change the parameter in place by one step down the gradient.
@@ -57,43 +142,124 @@ class _Base:
         TypeError
             If the parameter is not an array of float32 or float64.
         ValueError
-            If the parameter is read-only or the gradient has another shape. Nothing is changed then.
+            If the parameter is read-only or no longer of the shape and dtype of its first step, if the gradient has
+            another shape, or if a schedule gives a rate that is negative or not finite. Nothing is changed then.
         """
-        if not isinstance(parameter, np.ndarray) or parameter.dtype not in (np.float32, np.float64):
-            raise TypeError(f"parameter must be an array of float32 or float64, got {described(parameter)}")
-        if not parameter.flags.writeable:
-            raise ValueError("parameter must be writeable, got a read-only array")
+        _check_parameter(parameter)
         if not (isinstance(gradient, np.ndarray) and gradient.flags.carray and _alike(gradient, parameter)):
             gradient = as_shaped(gradient, "gradient", parameter.shape, parameter.dtype)
         if gradient is not parameter and np.may_share_memory(gradient, parameter):
             gradient = gradient.copy()
-        memory, steps = self._state_of(parameter)
-        steps[0] += 1
+        state = self._state_of(parameter)
+        rate = self.learning_rate if isinstance(self.learning_rate, float) else self._rates(state.n_steps, 1)[0]
         # a copy where the kernel cannot write in place
         contiguous = parameter if parameter.flags.carray else np.require(parameter, None, ["C", "A"])
-        self._step(contiguous, gradient, memory, steps[0])
+        _kernels.update(contiguous, gradient, state.first, state.second, rate, state.n_steps + 1, **self._rule())
+        state.n_steps += 1
         if contiguous is not parameter:
             parameter[...] = contiguous
 
-    def _state_of(self, parameter: Array) -> tuple[list[Array], list[int]]:
+    def begin(self, parameter: Array, n_steps: int) -> Plan:
+        """The parameter's next steps, to be taken by the caller: they count as taken.
+
+        Parameters
+        ----------
+        parameter : ndarray of float32 or float64, any shape, writeable
+            As for `update`, which may take steps before and after these.
+        n_steps : int, at least 0
+
+        Returns
+        -------
+        Plan
+            Steps of the same bits as those of as many calls of `update`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `update`, and if n_steps is not such a number. Nothing is counted then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from steelfast.optimizers import Momentum
+        >>> from steelfast.schedules import Step
+        >>> w, optimizer = np.zeros(2), Momentum(Step(1.0, step_size=2))
+        >>> optimizer.update(w, np.ones(2))
+        >>> plan = optimizer.begin(w, 4)
+        >>> plan.number, plan.decay, plan.first
+        (2, 0.9, array([1., 1.]))
+        >>> plan.rates.round(3)
+        array([1.  , 0.1 , 0.1 , 0.01])
+        """
+        _check_parameter(parameter)
+        n_steps = as_count(n_steps, "n_steps", 0)
+        state = self._state_of(parameter)
+        rates = self._rates(state.n_steps, n_steps)
+        number = state.n_steps + 1
+        state.n_steps += n_steps
+        return Plan(rates=rates, first=state.first, second=state.second, number=number, **self._rule())
+
+    def _rates(self, n_before: int, n_steps: int) -> NDArray[np.float64]:
+        rate = self.learning_rate
+        if isinstance(rate, float):
+            return np.full(n_steps, rate)
+        rates = rate(np.arange(n_before, n_before + n_steps))
+        return as_weights(rates, "what the schedule learning_rate gives", (n_steps,), np.dtype(np.float64))
+
+    def _state_of(self, parameter: Array) -> _State:
         key = id(parameter)
         state = self._states.get(key)
-        if state is None or state[0]() is not parameter:
+        if state is None or state.parameter() is not parameter:
             forget = self._states.pop
-            reference = weakref.ref(parameter, lambda _: forget(key, None))
-            memory = [np.zeros(parameter.shape, parameter.dtype) for _ in range(self._memory)]
-            state = self._states[key] = (reference, memory, [0])
-        return state[1], state[2]
+            state = self._states[key] = _State(
+                weakref.ref(parameter, lambda _: forget(key, None)),
+                parameter.shape,
+                parameter.dtype,
+                np.zeros(parameter.shape, parameter.dtype) if self._has_first else None,
+                np.zeros(parameter.shape, parameter.dtype) if self._has_second else None,
+            )
+        elif not _alike(parameter, state):
+            raise ValueError(
+                f"parameter must keep the shape {state.shape} and dtype {state.dtype} of its first step, "
+                f"got {described(parameter)}"
+            )
+        return state
 
-    def _step(self, parameter: Array, gradient: Array, memory: list[Array], step: int) -> None:
-        raise NotImplementedError
+    def _rule(self) -> dict[str, Any]:
+        """The numbers of `Rule` in `_steps.pxd`."""
+        return self._numbers("SGD")
+
+    def _numbers(
+        self,
+        kind: str,
+        *,
+        decay: float = 0.0,
+        second_decay: float = 0.0,
+        eps: float = 0.0,
+        decoupled: bool = False,
+    ) -> dict[str, Any]:
+        return {
+            "kind": _kernels.KINDS[kind],
+            "decay": decay,
+            "second_decay": second_decay,
+            "eps": eps,
+            "weight_decay": self.weight_decay,
+            "decoupled": decoupled,
+        }
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not k.startswith("_"))
         return f"{type(self).__name__}({settings})"
 
 
-def _alike(a: Array, b: Array) -> bool:
+def _check_parameter(parameter: Array) -> None:
+    if not isinstance(parameter, np.ndarray) or parameter.dtype not in (np.float32, np.float64):
+        raise TypeError(f"parameter must be an array of float32 or float64, got {described(parameter)}")
+    if not parameter.flags.writeable:
+        raise ValueError("parameter must be writeable, got a read-only array")
+
+
+def _alike(a: Array, b: Array | _State) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape
 
 
@@ -102,14 +268,17 @@ class SGD(_Base):
 
     Parameters
     ----------
-    learning_rate : float, not negative
+    learning_rate : float, not negative, or a schedule of `steelfast.schedules`
+    weight_decay : float, not negative
+        What is added to the gradient before anything else: g ← g + weight_decay · w.
+
+    References
+    ----------
+    In the form of PyTorch's SGD.
     """
 
-    def __init__(self, learning_rate: float = 0.01) -> None:
-        super().__init__(learning_rate)
-
-    def _step(self, parameter: Array, gradient: Array, memory: list[Array], step: int) -> None:
-        _kernels.sgd(parameter, gradient, self.learning_rate)
+    def __init__(self, learning_rate: LearningRate = 0.01, *, weight_decay: float = 0.0) -> None:
+        super().__init__(learning_rate, weight_decay)
 
 
 class Momentum(_Base):
@@ -117,22 +286,35 @@ class Momentum(_Base):
 
     Parameters
     ----------
-    learning_rate : float, not negative
+    learning_rate : float, not negative, or a schedule of `steelfast.schedules`
     momentum : float in [0, 1]
+    nesterov : bool
+        Nesterov's form, which looks a step ahead: w ← w − learning_rate · (g + momentum · v).
+    weight_decay : float, not negative
+        What is added to the gradient before anything else: g ← g + weight_decay · w.
 
     References
     ----------
-    Polyak (1964), Some methods of speeding up the convergence of iteration methods; in the form of PyTorch's SGD.
+    Polyak (1964), Some methods of speeding up the convergence of iteration methods; Sutskever et al. (2013), On the
+    importance of initialization and momentum in deep learning; both in the form of PyTorch's SGD.
     """
 
-    _memory = 1
+    _has_first = True
 
-    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.9) -> None:
-        super().__init__(learning_rate)
-        self.momentum = as_number(momentum, "momentum", 0.0, 1.0)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.01,
+        momentum: float = 0.9,
+        *,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        self.momentum = momentum
+        self.nesterov = nesterov
 
-    def _step(self, parameter: Array, gradient: Array, memory: list[Array], step: int) -> None:
-        _kernels.momentum(parameter, gradient, memory[0], self.learning_rate, self.momentum)
+    def _rule(self) -> dict[str, Any]:
+        return self._numbers("Nesterov" if self.nesterov else "Momentum", decay=self.momentum)
 
 
 class RMSProp(_Base):
@@ -140,64 +322,77 @@ class RMSProp(_Base):
 
     Parameters
     ----------
-    learning_rate : float, not negative
+    learning_rate : float, not negative, or a schedule of `steelfast.schedules`
     decay : float in [0, 1]
     eps : float, not negative
+    weight_decay : float, not negative
+        What is added to the gradient before anything else: g ← g + weight_decay · w.
 
     References
     ----------
-    Tieleman and Hinton (2012), Neural networks for machine learning, lecture 6.5.
+    Tieleman and Hinton (2012), Neural networks for machine learning, lecture 6.5; in the form of PyTorch's RMSprop.
     """
 
-    _memory = 1
+    _has_second = True
 
-    def __init__(self, learning_rate: float = 0.001, decay: float = 0.99, eps: float = 1e-8) -> None:
-        super().__init__(learning_rate)
-        self.decay = as_number(decay, "decay", 0.0, 1.0)
-        self.eps = as_number(eps, "eps", 0.0, 1.0)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        decay: float = 0.99,
+        eps: float = 1e-8,
+        *,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        self.decay = decay
+        self.eps = eps
 
-    def _step(self, parameter: Array, gradient: Array, memory: list[Array], step: int) -> None:
-        _kernels.rmsprop(parameter, gradient, memory[0], self.learning_rate, self.decay, self.eps)
+    def _rule(self) -> dict[str, Any]:
+        return self._numbers("RMSProp", second_decay=self.decay, eps=self.eps)
 
 
 class Adam(_Base):
     """Adam: momentum and RMSProp together, both corrected for their start at zero.
 
+    m ← beta1 · m + (1 − beta1) · g; s ← beta2 · s + (1 − beta2) · g²; and in step t, from 1,
+    w ← w − rate · m / (1 − beta1ᵗ) / (√(s / (1 − beta2ᵗ)) + eps).
+
     Parameters
     ----------
-    learning_rate : float, not negative
+    learning_rate : float, not negative, or a schedule of `steelfast.schedules`
     beta1, beta2 : float in [0, 1)
         Decay of the gradient's and of its square's running mean.
     eps : float, not negative
+    weight_decay : float, not negative
+        What is added to the gradient before anything else: g ← g + weight_decay · w.
+    decoupled_weight_decay : bool
+        AdamW: the weights decay by themselves, w ← w − rate · weight_decay · w, and the gradient stays as it is.
 
     References
     ----------
-    Kingma and Ba (2015), Adam: a method for stochastic optimization, arXiv:1412.6980.
+    Kingma and Ba (2015), Adam: a method for stochastic optimization, arXiv:1412.6980; Loshchilov and Hutter (2019),
+    Decoupled weight decay regularization, arXiv:1711.05101; in the forms of PyTorch's Adam and AdamW.
     """
 
-    _memory = 2
+    _has_first = _has_second = True
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
+        *,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        super().__init__(learning_rate)
-        self.beta1 = as_number(beta1, "beta1", 0.0, 1.0, below=True)
-        self.beta2 = as_number(beta2, "beta2", 0.0, 1.0, below=True)
-        self.eps = as_number(eps, "eps", 0.0, 1.0)
+        super().__init__(learning_rate, weight_decay)
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.eps = eps
+        self.decoupled_weight_decay = decoupled_weight_decay
 
-    def _step(self, parameter: Array, gradient: Array, memory: list[Array], step: int) -> None:
-        _kernels.adam(
-            parameter,
-            gradient,
-            memory[0],
-            memory[1],
-            self.learning_rate,
-            self.beta1,
-            self.beta2,
-            step,
-            self.eps,
+    def _rule(self) -> dict[str, Any]:
+        return self._numbers(
+            "Adam", decay=self.beta1, second_decay=self.beta2, eps=self.eps, decoupled=self.decoupled_weight_decay
         )

@@ -111,7 +111,7 @@ def train(
         if not all(np.isfinite(each).all() for each in model.parameters):
             raise ValueError(
                 f"training left the finite numbers in epoch {number}: "
-                f"learning_rate {optimizer.learning_rate:g} is too large for these features"
+                f"learning_rate {optimizer.learning_rate} is too large for these features"
             )
         epoch: Epoch = {"epoch": number, "loss": loss, "accuracy": train_accuracy}
         if validation_data is not None:
