@@ -2,7 +2,7 @@
 
 `optimizers` states the formulas and their sources. Nothing is contracted or approximated (multiplications, additions,
 divisions and square roots are rounded one by one), so that a step has the same bits in every build and whoever takes
-it. The arrays must not overlap.
+it. The arrays must not overlap, but the gradient may be the parameter itself.
 """
 from cython cimport floating
 from libc.math cimport pow, sqrt, sqrtf

@@ -1,8 +1,8 @@
 """One step of an optimiser on one parameter, in one pass over it, its gradient and what is remembered of them.
 
 The contract of this file: `update` takes C-contiguous arrays of one shape and dtype, float32 or float64, that do not
-overlap, which `optimizers` has made sure of; it changes the parameter and the memory in place, without the GIL, and
-allocates nothing.
+overlap (but the gradient may be the parameter itself), which `optimizers` has made sure of; it changes the parameter
+and the memory in place, without the GIL, and allocates nothing.
 """
 cimport numpy as cnp
 
