@@ -13,9 +13,18 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = ["_softmax", "_losses", "_updates"]
+KERNELS = ["_softmax", "_losses", "_linear", "_updates"]
 # what they include and cimport
-HEADERS = ["_elementary.h", "_transpose.h", "_elementary.pxd", "_rows.pxd", "_arrays.pxd", "_steps.pxd"]
+HEADERS = [
+    "_elementary.h",
+    "_product.h",
+    "_transpose.h",
+    "_arrays.pxd",
+    "_elementary.pxd",
+    "_loss_rows.pxd",
+    "_rows.pxd",
+    "_steps.pxd",
+]
 DEBUG = os.environ.get("STEELFAST_DEBUG") == "1"
 PLATFORM = sysconfig.get_platform()
 MSVC = PLATFORM.startswith("win")  # Python of MinGW has sys.platform "win32" too
@@ -44,6 +53,8 @@ else:
     # what gcc unrolls before it vectorises, as loops over LANES, it no longer vectorises; nor does it in functions that
     # have grown too large
     COMPILE += ["--param=max-completely-peel-times=4", "-fno-inline-functions-called-once"]
+    # nor may it make a call, or a slow instruction, of a loop that fills or copies a few registers
+    COMPILE += ["-fno-tree-loop-distribute-patterns"]
     # NumPy's headers and Cython's own code; and clang, of an | that is there to have no branch
     COMPILE += ["-Wno-unused-parameter", "-Wno-unused-function", "-Wno-missing-field-initializers"]
     COMPILE += ["-Wno-bitwise-instead-of-logical"]

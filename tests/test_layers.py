@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "steelfast"
 LAYERS = [
     {"_version", "_elementary", "_processor", "_arguments", "_files"},
     {"_rows", "_arrays", "_steps"},
+    {"_loss_rows"},
     {"_softmax", "_losses", "_linear", "_updates"},
     {"_kernels", "_isa"},
     {"_configuration", "schedules", "heads", "datasets"},

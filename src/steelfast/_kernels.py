@@ -59,6 +59,7 @@ COMPILER = compiler
 _package = _BUILDS[ISA][1]
 _softmax = import_module(f"{_package}._softmax")
 _losses = import_module(f"{_package}._losses")
+_linear = import_module(f"{_package}._linear")
 _updates = import_module(f"{_package}._updates")
 
 softmax = _softmax.softmax
@@ -83,6 +84,11 @@ mse_grad = _losses.mse_grad
 cross_entropy = _losses.cross_entropy
 entropy = _losses.entropy
 kl_divergence = _losses.kl_divergence
+
+train_linear_epoch = _linear.train_linear_epoch
+linear_loss_and_grad = _linear.linear_loss_and_grad
+differentiate_logits = _linear.differentiate_logits
+shuffle = _linear.shuffle
 
 KINDS = _updates.KINDS
 update = _updates.update

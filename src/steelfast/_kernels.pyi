@@ -281,6 +281,41 @@ def cross_entropy(
 ) -> Any: ...
 def entropy(p: ArrayLike, axis: SupportsIndex = -1, base: float | None = None) -> Any: ...
 def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: SupportsIndex = -1, base: float | None = None) -> Any: ...
+def train_linear_epoch(
+    X: _Array,
+    labels: NDArray[np.int64],
+    order: NDArray[np.int64] | None,
+    parameters: _Array,
+    batch_size: int,
+    kind: str,
+    cap: float,
+    off: float,
+    on: float,
+    row_weights: _Array | None,
+    l2: float,
+    plan: Any,
+) -> NDArray[np.float64]: ...
+def linear_loss_and_grad(
+    X: _Array,
+    labels: NDArray[np.int64],
+    parameters: _Array,
+    kind: str,
+    cap: float,
+    off: float,
+    on: float,
+    row_weights: _Array | None,
+) -> tuple[float, float, _Array]: ...
+def differentiate_logits(
+    logits: _Array,
+    labels: NDArray[np.int64],
+    kind: str,
+    cap: float,
+    off: float,
+    on: float,
+    row_weights: _Array | None,
+    divisor: float,
+) -> tuple[float, float]: ...
+def shuffle(order: NDArray[np.int64], bit_generator: np.random.BitGenerator) -> None: ...
 
 KINDS: dict[str, int]
 

@@ -31,15 +31,23 @@ from steelfast._elementary cimport (
     leave_environment,
     log as log_of,
     log1p,
-    log1p_exp_of_negative,
-    multiply_add,
     pair_times_pair,
     reciprocal,
-    sigmoid_pairs,
-    sigmoid_parts,
-    times_pair,
     two_product,
     two_sum,
+)
+from steelfast._loss_rows cimport (
+    MSE,
+    SIGMOID_CROSS_ENTROPY,
+    SIGMOID_MSE,
+    ElementLoss,
+    element_slope,
+    element_value,
+    gradient_entry,
+    gradient_factor,
+    label_block,
+    label_row,
+    product_of_pairs,
 )
 from steelfast._rows cimport (
     BLOCK,
@@ -58,19 +66,14 @@ from steelfast._rows cimport (
     logsumexp_of,
     maximum_block,
     maximum_row,
-    prepared,
-    put,
     range_of_exp,
     row_is_defined,
-    scale_block,
-    scale_row,
     settle,
     settle_rows,
     shift_rows,
     store_rows,
     store_run,
     sum_lanes,
-    sum_of_all,
 )
 
 import numpy as np
@@ -99,11 +102,6 @@ cdef enum Reduction:
     SUM
     MEAN
 
-cdef enum ElementLoss:
-    SIGMOID_CROSS_ENTROPY
-    SIGMOID_MSE
-    MSE
-
 cdef enum Divergence:
     CROSS_ENTROPY
     KL_DIVERGENCE
@@ -123,45 +121,7 @@ cdef inline void add_pair(floating value, floating* total, floating* total_low) 
     total_low[0] += low
 
 
-cdef inline floating weighted(floating weight, floating value) noexcept nogil:
-    """weight · value, where 0 · infinity is 0: what has no weight costs nothing."""
-    return <floating>0.0 if weight == <floating>0.0 else weight * value
-
-
 # --- softmax cross-entropy -------------------------------------------------------------------------------------
-
-cdef inline floating gradient_entry(
-    floating e, floating target, floating target_low, floating total, floating factor, floating factor_low,
-    floating top, floating rest,
-) noexcept nogil:
-    """total · p - target, where total is the sum of the row's targets and factor · e = total · p; of the largest
-    probabilities, whose e is 0 here, `top` is total · p.
-
-    Where the target has most of the row's weight and p is the largest probability this is the difference of two
-    numbers that may be nearly equal: (total - target) - total · (1 - p) is the same, and `rest`, total · (1 - p),
-    is known from the sum of the others.
-    """
-    cdef bint largest = e == <floating>0.0
-    cdef floating near = (total - target) - rest
-    cdef floating start = (top if largest else <floating>0.0) - target
-    cdef floating far = multiply_add(e, factor, start) + (e * factor_low - target_low)
-    return near if largest & (target + target > total) else far
-
-
-cdef inline floating gradient_factor(
-    floating others, floating others_low, floating ties, floating largest, floating largest_low,
-    floating total, floating total_low, floating* factor_low, floating* top, floating* rest,
-) noexcept nogil:
-    """What turns the exponentials of a row into total · p, as a pair; total · p and total · (1 - p) of the largest."""
-    cdef floating inverse, inverse_low, factor, sum_, sum_low, low
-    sum_ = sum_of_all(others, others_low, ties, largest, largest_low, &sum_low)
-    inverse = reciprocal(sum_, sum_low, &inverse_low)
-    factor = pair_times_pair(total, total_low, inverse, inverse_low, factor_low)
-    sum_ = sum_of_all(others, others_low, ties - <floating>1.0, largest, largest_low, &sum_low)
-    rest[0] = times_pair(sum_, factor, factor_low[0]) + sum_low * factor
-    top[0] = pair_times_pair(largest, largest_low, factor, factor_low[0], &low)
-    return factor
-
 
 cdef inline floating label_weight(
     Py_ssize_t i, const int64_t* labels, const floating* class_weight, const floating* sample_weight,
@@ -174,18 +134,6 @@ cdef inline floating label_weight(
     if sample_weight != NULL:
         weight *= sample_weight[i]
     return weight
-
-
-cdef inline floating label_loss(
-    floating weight, floating label_logit, floating logsumexp, floating logsumexp_low,
-) noexcept nogil:
-    """weight · (logsumexp - label_logit), rounded once."""
-    cdef floating low
-    cdef floating distance = two_sum(logsumexp, -label_logit, &low)
-    cdef floating loss = times_pair(weight, distance, low + logsumexp_low)
-    # an infinite distance has no low part
-    loss = weight * distance if distance == <floating>INFINITY else loss
-    return <floating>0.0 if weight == <floating>0.0 else loss
 
 
 cdef inline void clear_row(floating* row, Py_ssize_t stride, Py_ssize_t n_classes) noexcept nogil:
@@ -202,33 +150,12 @@ cdef void few_with_labels(
     """The first LANES of n_rows rows of few classes, from row `first` on; losses has LANES entries or is NULL."""
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
-    cdef floating least[LANES]
-    cdef floating base[LANES]
-    cdef floating others[LANES]
-    cdef floating others_low[LANES]
-    cdef floating ties[LANES]
-    cdef floating largest[LANES]
-    cdef floating largest_low[LANES]
-    cdef floating marks[LANES]
     cdef floating weight[LANES]
-    cdef floating label_logit[LANES]
-    cdef floating factor[LANES]
-    cdef floating factor_low[LANES]
-    cdef floating total[LANES]
-    cdef floating total_low[LANES]
-    cdef floating top[LANES]
-    cdef floating rest[LANES]
-    cdef floating label_grad[LANES]
     cdef Py_ssize_t lane
     cdef Py_ssize_t n_ignored = 0
     cdef Py_ssize_t n_lanes = min(LANES, n_rows)
     fill_lanes(-<floating>INFINITY, maximum)
-    fill_lanes(<floating>0.0, others)
-    fill_lanes(<floating>0.0, others_low)
-    fill_lanes(<floating>0.0, ties)
     fill_lanes(<floating>0.0, weight)
-    fill_lanes(<floating>0.0, label_logit)
-    fill_lanes(<floating>0.0, label_grad)
     load_rows(logits + first * n_classes, n_classes, 1, n_rows, n_classes, block)
     for lane in range(n_lanes):
         weight[lane] = label_weight(first + lane, labels, class_weight, sample_weight)
@@ -239,40 +166,9 @@ cdef void few_with_labels(
             if labels[first + lane] < 0:
                 clear_row(block + lane, LANES, n_classes)
     maximum_block(block, n_classes, maximum)
-    if not are_ordinary(maximum):
-        settle_rows(block, n_classes, maximum, True)
-        shift_rows(block, n_classes, maximum)
-    for lane in range(n_lanes):
-        label_logit[lane] = block[max(labels[first + lane], 0) * LANES + lane]
-    range_of_exp(maximum, least, base)
-    exp_block_apart(block, block, n_classes, maximum, least, base, True, others, others_low, ties)
-    for lane in range(LANES):
-        largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
-    if losses != NULL:
-        for lane in range(LANES):
-            factor[lane] = logsumexp_of(
-                maximum[lane], others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane],
-                &factor_low[lane],
-            )
-            losses[lane] = label_loss(weight[lane], label_logit[lane], factor[lane], factor_low[lane])
+    label_block(
+        block, n_classes, maximum, n_lanes, labels + first, weight, scale, scale_low, losses, grad != NULL)
     if grad != NULL:
-        for lane in range(LANES):
-            total[lane] = pair_times_pair(weight[lane], <floating>0.0, scale, scale_low, &total_low[lane])
-            factor[lane] = gradient_factor(
-                others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane],
-                total[lane], total_low[lane], &factor_low[lane], &top[lane], &rest[lane],
-            )
-        for lane in range(n_lanes):
-            label_grad[lane] = block[max(labels[first + lane], 0) * LANES + lane]
-        for lane in range(LANES):
-            label_grad[lane] = gradient_entry(
-                label_grad[lane], total[lane], total_low[lane], total[lane], factor[lane], factor_low[lane],
-                top[lane], rest[lane],
-            )
-        fill_lanes(<floating>0.0, marks)
-        scale_block(block, block, n_classes, factor, factor_low, marks, top)
-        for lane in range(n_lanes):
-            put(block + max(labels[first + lane], 0) * LANES + lane, label_grad[lane])
         store_rows(block, grad + first * n_classes, n_classes, 1, n_rows, n_classes, grad != logits)
 
 
@@ -282,40 +178,15 @@ cdef floating many_with_label(
     floating* grad,
 ) noexcept nogil:
     """Row i of many classes with a label; returns its loss."""
-    cdef floating block[BLOCK]
-    cdef floating others[LANES]
-    cdef floating others_low[LANES]
-    cdef floating ties[LANES]
-    cdef const floating* row = logits + i * n_classes
-    cdef floating* exps = NULL if grad == NULL else grad + i * n_classes
-    cdef floating maximum, anchor, label_logit, weight, loss, logsumexp, low
-    cdef floating largest, largest_low, total, factor, factor_low, top, rest, entry
-    cdef bint defined
-    cdef Py_ssize_t j
+    cdef floating* row_grad = NULL if grad == NULL else grad + i * n_classes
     if labels[i] < 0:
         if grad != NULL:
-            for j in range(n_classes):
-                exps[j] = <floating>0.0
+            clear_row(row_grad, 1, n_classes)
         return <floating>0.0
-    weight = label_weight(i, labels, class_weight, sample_weight)
-    maximum = maximum_row(row, 1, n_classes)
-    defined = row_is_defined(row, 1, n_classes, maximum)
-    label_logit = prepared(row[labels[i]], maximum, defined)
-    exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, True, exps, 1, others, others_low, ties)
-    anchor = anchor_of(maximum)
-    largest = exp_of_maximum(anchor, &largest_low)
-    logsumexp = logsumexp_of(anchor, others[0], others_low[0], ties[0], largest, largest_low, &low)
-    loss = label_loss(weight, label_logit, logsumexp, low)
-    if grad != NULL:
-        total = pair_times_pair(weight, <floating>0.0, scale, scale_low, &low)
-        factor = gradient_factor(
-            others[0], others_low[0], ties[0], largest, largest_low, total, low, &factor_low, &top, &rest,
-        )
-        entry = block[labels[i]] if n_classes <= BLOCK else exps[labels[i]]
-        entry = gradient_entry(entry, total, low, total, factor, factor_low, top, rest)
-        scale_row(block, exps, 1, n_classes, factor, factor_low, <floating>0.0, top)
-        exps[labels[i]] = entry
-    return loss
+    return label_row(
+        logits + i * n_classes, n_classes, n_classes, labels[i],
+        label_weight(i, labels, class_weight, sample_weight), scale, scale_low, row_grad,
+    )
 
 
 cdef inline floating weighted_target(
@@ -636,68 +507,6 @@ cdef void cross_entropy_rows(
 
 
 # --- losses of single numbers ------------------------------------------------------------------------------------
-
-cdef inline floating product_of_pairs(
-    floating a, floating a_low, floating b, floating b_low, floating* low,
-) noexcept nogil:
-    """`pair_times_pair`, where an infinite or undefined product has no low part."""
-    cdef floating plain = a * b
-    cdef floating product = pair_times_pair(a, a_low, b, b_low, low)
-    cdef bint finite = plain - plain == <floating>0.0
-    low[0] = low[0] if finite else <floating>0.0
-    return product if finite else plain
-
-
-cdef inline floating residual_of(
-    ElementLoss kind, floating z, floating y, floating* low, floating* slope, floating* slope_low,
-) noexcept nogil:
-    """What is squared, as a pair: z - y, or sigmoid(z) - y; and its slope in z, sigmoid(z) · (1 - sigmoid(z))."""
-    cdef floating large, large_low, small, small_low, start, start_low, negative, sign, result
-    if kind == MSE:
-        slope[0] = <floating>1.0
-        slope_low[0] = <floating>0.0
-        result = two_sum(z, -y, low)
-    else:
-        large = sigmoid_pairs(z, &large_low, &small, &small_low)
-        slope[0] = pair_times_pair(large, large_low, small, small_low, slope_low)
-        # sigmoid(z) - y = (1 - y) - sigmoid(-z): from the small one of the two, with one choice and exact products,
-        # for gcc makes branches of more
-        negative = <floating>1.0 if z < <floating>0.0 else <floating>0.0
-        sign = (negative + negative) - <floating>1.0
-        start = two_sum(<floating>1.0, -y, &start_low)
-        start = negative * y + (<floating>1.0 - negative) * start
-        result = sign * two_sum(small, -start, low)
-        low[0] = sign * (low[0] + (small_low - (<floating>1.0 - negative) * start_low))
-    return result
-
-
-cdef inline floating element_value(
-    ElementLoss kind, floating z, floating y, floating positive_weight,
-) noexcept nogil:
-    cdef floating weight, tail, linear, residual, low, slope, slope_low, square_low
-    if kind == SIGMOID_CROSS_ENTROPY:
-        # z (1 - y) + weight · log(1 + exp(-z)), arranged so that every term is positive
-        weight = (<floating>1.0 - y) + positive_weight * y
-        tail = weighted(weight, log1p_exp_of_negative(z))
-        linear = weighted(positive_weight * y, -z) if z < <floating>0.0 else weighted(<floating>1.0 - y, z)
-        return linear + tail
-    residual = residual_of(kind, z, y, &low, &slope, &slope_low)
-    return product_of_pairs(residual, low, residual, low, &square_low)
-
-
-cdef inline floating element_slope(
-    ElementLoss kind, floating z, floating y, floating positive_weight, floating* slope_low,
-) noexcept nogil:
-    """The derivative in z, as a pair."""
-    cdef floating small, weight, residual, low, slope
-    if kind == SIGMOID_CROSS_ENTROPY:
-        sigmoid_parts(z, &small)
-        slope_low[0] = <floating>0.0
-        weight = (<floating>1.0 - y) + positive_weight * y
-        return weight * small - positive_weight * y if z < <floating>0.0 else (<floating>1.0 - y) - weight * small
-    residual = residual_of(kind, z, y, &low, &slope, slope_low)
-    return product_of_pairs(residual + residual, low + low, slope, slope_low[0], slope_low)
-
 
 cdef inline void sum_block(
     const floating* values, Py_ssize_t n_tiles, floating* sums, floating* sums_low,

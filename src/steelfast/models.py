@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from steelfast import _kernels
 from steelfast.heads import Head
 from steelfast.optimizers import Optimizer
 
@@ -67,10 +68,16 @@ class LinearModel:
     """
 
     def __init__(self, weights: Array, bias: Array) -> None:
-        both: Array = np.vstack([weights, bias])
-        self.parameters: tuple[Array, ...] = (both,)
-        self.weights: Array = both[:-1]
-        self.bias: Array = both[-1]
+        self.parameters: tuple[Array, ...] = (np.vstack([weights, bias]),)
+
+    @property
+    def weights(self) -> Array:
+        return self.parameters[0][:-1]
+
+    @property
+    def bias(self) -> Array:
+        bias: Array = self.parameters[0][-1]
+        return bias
 
     def logits(self, X: Array) -> Array:
         """The logits of rows of features, shape (n, n_classes)."""
@@ -90,30 +97,16 @@ class LinearModel:
         row_weights: Array | None = None,
     ) -> tuple[float, float]:
         """One epoch, see `Model`."""
-        X, labels = X[order], labels[order]
-        counts = None if row_weights is None else row_weights[order]
-        starts = range(0, len(X), batch_size)
-        losses, accuracies = np.empty(len(starts)), np.empty(len(starts))
         [parameters] = self.parameters
-        gradient = np.empty_like(parameters)
-        for k, start in enumerate(starts):
-            batch = slice(start, start + batch_size)
-            rows = X[batch]
-            logits = self.logits(rows)
-            row_losses, grad = head.value_and_grad(logits, labels[batch])
-            grad /= row_losses.size
-            correct: Array = logits.argmax(axis=1) == labels[batch]
-            if counts is not None:
-                row_losses = row_losses.T * counts[batch]
-                correct = correct * counts[batch]
-                grad *= counts[batch, np.newaxis]
-            losses[k] = row_losses.sum() / row_losses.size
-            accuracies[k] = correct.sum() / correct.size
-            np.matmul(rows.T, grad, out=gradient[:-1])
-            np.sum(grad, axis=0, out=gradient[-1])
-            if l2:
-                gradient[:-1] += l2 * self.weights
-            optimizer.update(parameters, gradient)
-        # minibatches of one size have one plain mean, to the last bit
-        sizes = None if len(X) % batch_size == 0 else np.minimum(batch_size, len(X) - np.array(starts))
-        return float(np.average(losses, weights=sizes)), float(np.average(accuracies, weights=sizes))
+        n_rows = len(order)
+        plan = optimizer.begin(parameters, -(-n_rows // batch_size))
+        figures = _kernels.train_linear_epoch(
+            X, labels, order, parameters, batch_size, *head.settings, row_weights, l2, plan
+        )
+        if n_rows % batch_size:
+            sizes = np.full(figures.shape[1], batch_size)
+            sizes[-1] = n_rows % batch_size
+            loss, accuracy = figures @ sizes / n_rows
+        else:
+            loss, accuracy = np.add.reduce(figures, axis=1) / figures.shape[1]
+        return float(loss), float(accuracy)

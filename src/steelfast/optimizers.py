@@ -225,6 +225,19 @@ class _Base:
             )
         return state
 
+    def __getstate__(self) -> dict[str, Any]:
+        """With the parameters themselves: pickled or copied together with what they belong to, they stay the same."""
+        remembered = [(state.parameter(), state.first, state.second, state.n_steps) for state in self._states.values()]
+        return {**vars(self), "_states": remembered}
+
+    def __setstate__(self, settings: dict[str, Any]) -> None:
+        remembered = settings.pop("_states")
+        vars(self).update(settings, _states={})
+        for parameter, first, second, n_steps in remembered:
+            if parameter is not None:
+                state = self._state_of(parameter)
+                state.first, state.second, state.n_steps = first, second, n_steps
+
     def _rule(self) -> dict[str, Any]:
         """The numbers of `Rule` in `_steps.pxd`."""
         return self._numbers("SGD")

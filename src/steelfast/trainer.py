@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
@@ -12,7 +14,7 @@ from steelfast.heads import Head
 from steelfast.models import Model
 from steelfast.optimizers import Optimizer
 
-__all__ = ["Epoch", "accuracy", "evaluate", "train"]
+__all__ = ["EarlyStopping", "Epoch", "evaluate", "train"]
 
 Array = NDArray[Any]  # of float32 or float64, one dtype in a training
 IntArray = NDArray[np.int64]
@@ -26,6 +28,22 @@ class Epoch(TypedDict):
     accuracy: float
     validation_loss: NotRequired[float]  # after the epoch
     validation_accuracy: NotRequired[float]
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """When to stop, by the loss of the rows that are held out; the best epoch's parameters are what stays.
+
+    Attributes
+    ----------
+    n_iter_no_change : int, at least 1
+        Epochs in a row ...
+    tol : float
+        ... in which the loss has not become smaller by more than this than it ever was.
+    """
+
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
 
 
 class Shuffler(Protocol):
@@ -47,7 +65,9 @@ def train(
     l2: float = 0.0,
     row_weights: Array | None = None,
     validation_data: tuple[Array, IntArray] | None = None,
+    early_stopping: EarlyStopping | None = None,
     callback: Callable[[Epoch], bool | None] | None = None,
+    first_epoch: int = 1,
 ) -> list[Epoch]:
     """Train the model in place; every epoch goes through all rows once, shuffled anew.
 
@@ -70,9 +90,13 @@ def train(
         What each row counts for; of mean 1, or they scale the steps.
     validation_data : (X, labels), optional
         Rows held out, to evaluate the model on after each epoch.
+    early_stopping : EarlyStopping, optional
+        Needs validation_data.
     callback : callable, optional
         Called with the record of each epoch; training ends after an epoch for which it returns
         True.
+    first_epoch : int, default 1
+        The number of the first epoch, where others went before.
 
     Returns
     -------
@@ -82,7 +106,7 @@ def train(
     Raises
     ------
     ValueError
-        If the model's numbers are no longer finite after an epoch.
+        If the loss or the model's numbers are no longer finite after an epoch; with the epoch, and what was too large.
 
     Examples
     --------
@@ -102,33 +126,43 @@ def train(
     """
     order = np.arange(len(X))
     history: list[Epoch] = []
-    for number in range(1, n_epochs + 1):
+    best_loss, best = np.inf, [each.copy() for each in model.parameters]
+    n_without_change = 0
+    for number in range(first_epoch, first_epoch + n_epochs):
         rng.shuffle(order)
-        with np.errstate(over="ignore", invalid="ignore"):  # it is looked at right below
-            loss, train_accuracy = model.train_epoch(
-                X, labels, order, batch_size, head, optimizer, l2=l2, row_weights=row_weights
-            )
-        if not all(np.isfinite(each).all() for each in model.parameters):
-            raise ValueError(
-                f"training left the finite numbers in epoch {number}: "
-                f"learning_rate {optimizer.learning_rate} is too large for these features"
-            )
-        epoch: Epoch = {"epoch": number, "loss": loss, "accuracy": train_accuracy}
+        loss, accuracy = model.train_epoch(
+            X, labels, order, batch_size, head, optimizer, l2=l2, row_weights=row_weights
+        )
+        if not (math.isfinite(loss) and all(np.isfinite(each).all() for each in model.parameters)):
+            raise ValueError(_divergence(number, X, optimizer))
+        epoch: Epoch = {"epoch": number, "loss": loss, "accuracy": accuracy}
         if validation_data is not None:
             epoch["validation_loss"], epoch["validation_accuracy"] = evaluate(model, *validation_data, head)
         history.append(epoch)
-        if callback is not None and callback(epoch):
+        stop = callback is not None and callback(epoch)
+        if early_stopping is not None:
+            held_out = epoch["validation_loss"]
+            n_without_change = 0 if held_out < best_loss - early_stopping.tol else n_without_change + 1
+            stop = stop or n_without_change >= early_stopping.n_iter_no_change
+            if held_out < best_loss:
+                best_loss, best = held_out, [each.copy() for each in model.parameters]
+        if stop:
             break
+    if early_stopping is not None:
+        for parameter, kept in zip(model.parameters, best, strict=True):
+            parameter[...] = kept
     return history
+
+
+def _divergence(number: int, X: Array, optimizer: Optimizer) -> str:
+    """What to say when training has left the finite numbers, and of what it is likely to come."""
+    return (
+        f"training left the finite numbers in epoch {number}: learning_rate {optimizer.learning_rate} is too large for "
+        f"these features, which reach {float(np.abs(X).max()):.2g}; lower it or standardize them"
+    )
 
 
 def evaluate(model: Model, X: Array, labels: IntArray, head: Head) -> tuple[float, float]:
     """The mean loss and the accuracy of the model on these rows."""
-    logits = model.logits(X)
-    losses, _ = head.value_and_grad(logits, labels)
-    return float(losses.mean()), accuracy(logits, labels)
-
-
-def accuracy(logits: Array, labels: IntArray) -> float:
-    """The share of rows whose largest logit is the label's."""
-    return float((logits.argmax(axis=1) == labels).mean())
+    loss, correct = head.differentiate(model.logits(X), labels)
+    return loss / len(X), correct / len(X)

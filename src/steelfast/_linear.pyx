@@ -1,0 +1,690 @@
+"""The linear model z = x·w + b and what stands on top of it: whole epochs of minibatches, and sums of gradients.
+
+The contract of this file: a `def` checks sizes and indices, allocates the workspace and hands over to one `cdef`
+kernel without the GIL. Rows are gathered `chunk` at a time beside a 1 that the bias is multiplied by; logits stand in
+rows padded to whole registers, become their own gradients there, and go into the gradient of the parameters, which
+the step of the optimiser takes. Weights that are padding are 0 and stay 0.
+"""
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cython cimport floating
+from libc.math cimport INFINITY, exp, log
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, memset
+
+cimport numpy as cnp
+from numpy.random cimport bitgen_t
+
+from steelfast._arrays cimport allow_threads, end_allow_threads, new_array
+from steelfast._elementary cimport enter_environment, environment, leave_environment, reciprocal
+from steelfast._loss_rows cimport (
+    SIGMOID_CROSS_ENTROPY,
+    SIGMOID_MSE,
+    ElementLoss,
+    element_slope,
+    element_value,
+    label_block,
+    label_row,
+    residual_of,
+)
+from steelfast._rows cimport (
+    BLOCK,
+    LANES,
+    TILES,
+    fill_lanes,
+    maximum_block,
+    rows_to_tiles_d,
+    rows_to_tiles_f,
+    tiles_to_rows_d,
+    tiles_to_rows_f,
+)
+from steelfast._steps cimport Rule, take_step
+
+
+cnp.import_array()
+
+cdef extern from "_product.h" nogil:
+    void product_f "steelfast_product_f"(
+        const float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, bint, float*)
+    void product_d "steelfast_product_d"(
+        const double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, bint, double*)
+
+cdef enum:
+    COLUMNS = 8           # logits are padded to a multiple of it: whole registers
+    MOST_ROWS = 64        # gathered at a time, if the cache holds them:
+    ENTRIES = 16384
+    ALIGNMENT = 64
+
+cdef enum HeadKind:
+    # what stands on the logits; of the last the gradient is that without the slope of the sigmoid
+    SOFTMAX_CROSS_ENTROPY
+    EACH_SIGMOID_CROSS_ENTROPY
+    EACH_SIGMOID_MSE
+    EACH_SIGMOID_MSE_WITHOUT_SLOPE
+
+cdef struct Head:
+    HeadKind kind
+    double cap            # is added to the label's probability, within the logarithm of the softmax loss
+    double off, on        # targets of the sigmoids
+
+cdef struct Table:
+    # rows of features with a label each, all of one type
+    const void* X
+    const int64_t* labels
+    const int64_t* order  # which row comes when; NULL: as they stand
+    const void* weight    # what each row counts; NULL: 1
+    Py_ssize_t n_features, n_classes
+
+cdef struct Workspace:
+    # local to a call; of floating but for the labels
+    Py_ssize_t width      # n_classes, padded
+    Py_ssize_t chunk      # rows at a time, a multiple of LANES
+    char* rows            # chunk × (n_features + 1)
+    char* logits          # chunk × width
+    char* targets         # the same
+    char* weight          # chunk
+    char* labels          # chunk
+    char* parameters      # (n_features + 1) × width, like the others
+    char* gradient
+    char* first
+    char* second
+
+
+# --- heads -----------------------------------------------------------------------------------------------------------
+
+cdef inline floating capped(floating loss, floating weight, double cap) noexcept nogil:
+    """The loss of a row where `cap` is added to its label's probability."""
+    if cap == 0.0 or weight == <floating>0.0:
+        return loss
+    return weight * <floating> -log(exp(-<double> (loss / weight)) + cap)
+
+
+cdef inline void count_correct(
+    const floating* block, Py_ssize_t n_classes, const int64_t* labels, const floating* weight, Py_ssize_t n_lanes,
+    floating* correct,
+) noexcept nogil:
+    """Adds the weights of the lanes in which no class beats the label, nor is as large and stands before it."""
+    cdef floating wrong[LANES]
+    cdef floating place[LANES]
+    cdef floating own[LANES]
+    cdef floating x, count, number, label_place, label_logit
+    cdef Py_ssize_t lane, j
+    if n_classes < 1:
+        return
+    fill_lanes(<floating>0.0, place)
+    fill_lanes(<floating>0.0, own)
+    for lane in range(n_lanes):
+        place[lane] = <floating> labels[lane]
+        own[lane] = block[labels[lane] * LANES + lane]
+    for lane in range(LANES):
+        count = <floating>0.0
+        number = <floating>0.0
+        label_place = place[lane]
+        label_logit = own[lane]
+        for j in range(n_classes):
+            x = block[j * LANES + lane]
+            count = count + (<floating>1.0 if (x > label_logit) | ((x == label_logit) & (number < label_place))
+                             else <floating>0.0)
+            number = number + <floating>1.0
+        wrong[lane] = count
+    for lane in range(LANES):
+        correct[lane] += weight[lane] if wrong[lane] == <floating>0.0 else <floating>0.0
+
+
+cdef void few_classes(
+    const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
+    const int64_t* labels, const floating* weight, floating scale, floating scale_low, double* loss, double* correct,
+) noexcept nogil:
+    cdef floating block[BLOCK]
+    cdef floating maximum[LANES]
+    cdef floating losses[LANES]
+    cdef floating right[LANES]
+    cdef Py_ssize_t i, lane, n_lanes
+    fill_lanes(<floating>0.0, right)
+    for i from 0 <= i < n_rows by LANES:
+        n_lanes = min(LANES, n_rows - i)
+        if floating is float:
+            rows_to_tiles_f(logits + i * width, width, block)
+        else:
+            rows_to_tiles_d(logits + i * width, width, block)
+        fill_lanes(-<floating>INFINITY, maximum)
+        maximum_block(block, n_classes, maximum)
+        count_correct(block, n_classes, labels + i, weight + i, n_lanes, right)
+        label_block(
+            block, n_classes, maximum, n_lanes, labels + i, weight + i, scale, scale_low, losses, True)
+        if head.cap != 0.0:
+            for lane in range(n_lanes):
+                losses[lane] = capped(losses[lane], weight[i + lane], head.cap)
+        if floating is float:
+            tiles_to_rows_f(block, width, logits + i * width)
+        else:
+            tiles_to_rows_d(block, width, logits + i * width)
+        for lane in range(n_lanes):
+            loss[0] += losses[lane]
+    for lane in range(LANES):
+        correct[0] += right[lane]
+
+
+cdef inline bint is_first_maximum(const floating* row, Py_ssize_t n_classes, Py_ssize_t label) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef bint beaten = False
+    for j in range(n_classes):
+        beaten |= (row[j] > row[label]) | ((row[j] == row[label]) & (j < label))
+    return not beaten
+
+
+cdef void many_classes(
+    const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
+    const int64_t* labels, const floating* weight, floating scale, floating scale_low, double* loss, double* correct,
+) noexcept nogil:
+    cdef floating* row
+    cdef Py_ssize_t i
+    for i in range(n_rows):
+        row = logits + i * width
+        if is_first_maximum(row, n_classes, labels[i]):
+            correct[0] += weight[i]
+        loss[0] += capped(
+            label_row(row, n_classes, width, labels[i], weight[i], scale, scale_low, row), weight[i], head.cap)
+
+
+cdef inline void each_entry(
+    ElementLoss kind, bint with_slope, floating* logits, floating* targets, Py_ssize_t n,
+) noexcept nogil:
+    """Logits become the slopes of their losses, targets the losses."""
+    cdef floating z[BLOCK]
+    cdef floating y[BLOCK]
+    cdef floating value, slope, low, unused, unused_low
+    cdef Py_ssize_t i, k, m
+    for i from 0 <= i < n by BLOCK:
+        m = min(BLOCK, n - i)
+        memcpy(z, logits + i, m * sizeof(floating))
+        memcpy(y, targets + i, m * sizeof(floating))
+        m = (m + LANES - 1) // LANES * LANES
+        for k in range(m):
+            value = element_value(kind, z[k], y[k], <floating>1.0)
+            if with_slope:
+                slope = element_slope(kind, z[k], y[k], <floating>1.0, &low)
+            else:
+                slope = residual_of(kind, z[k], y[k], &low, &unused, &unused_low)
+                slope = slope + slope
+            z[k] = slope
+            y[k] = value
+        m = min(BLOCK, n - i)
+        memcpy(logits + i, z, m * sizeof(floating))
+        memcpy(targets + i, y, m * sizeof(floating))
+
+
+cdef void each_class(
+    const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
+    const int64_t* labels, const floating* weight, floating scale, floating* targets, double* loss, double* correct,
+) noexcept nogil:
+    """A loss for every class; that of a row is their mean, but `loss` gets their sum."""
+    cdef Py_ssize_t i, j
+    cdef double total
+    cdef floating factor
+    for i in range(n_rows):
+        if is_first_maximum(logits + i * width, n_classes, labels[i]):
+            correct[0] += weight[i]
+        for j in range(width):
+            targets[i * width + j] = <floating> head.off
+        targets[i * width + labels[i]] = <floating> head.on
+    # kind and slope are constants in each call, so that each has a loop of its own
+    if head.kind == EACH_SIGMOID_CROSS_ENTROPY:
+        each_entry(SIGMOID_CROSS_ENTROPY, True, logits, targets, n_rows * width)
+    elif head.kind == EACH_SIGMOID_MSE:
+        each_entry(SIGMOID_MSE, True, logits, targets, n_rows * width)
+    else:
+        each_entry(SIGMOID_MSE, False, logits, targets, n_rows * width)
+    for i in range(n_rows):
+        total = 0.0
+        for j in range(n_classes):
+            total += targets[i * width + j]
+        # a row without weight costs nothing, whatever its logits are
+        loss[0] += weight[i] * total if weight[i] != <floating>0.0 else 0.0
+        factor = weight[i] * scale / <floating> n_classes
+        for j in range(n_classes):
+            logits[i * width + j] *= factor
+        for j in range(n_classes, width):
+            logits[i * width + j] = <floating>0.0
+
+
+cdef inline double losses_of_row(const Head* head, Py_ssize_t n_classes) noexcept nogil:
+    """How many losses of a row `differentiate` sums up, for the mean: it is rounded once, as when all are averaged."""
+    return 1.0 if head.kind == SOFTMAX_CROSS_ENTROPY else <double> n_classes
+
+
+cdef inline void differentiate(
+    const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
+    const int64_t* labels, const floating* weight, floating scale, floating scale_low, floating* targets,
+    double* loss, double* correct,
+) noexcept nogil:
+    """Rows of logits become scale · weight times the gradient of their losses; loss and correct are added to.
+
+    There is memory for whole blocks of LANES rows; `weight` is 0 in the last one's lanes without a row.
+    """
+    if head.kind != SOFTMAX_CROSS_ENTROPY:
+        each_class(head, logits, width, n_rows, n_classes, labels, weight, scale, targets, loss, correct)
+    elif n_classes <= TILES:
+        few_classes(
+            head, logits, width, n_rows, n_classes, labels, weight, scale, scale_low, loss, correct)
+    else:
+        many_classes(
+            head, logits, width, n_rows, n_classes, labels, weight, scale, scale_low, loss, correct)
+
+
+# --- minibatches -----------------------------------------------------------------------------------------------------
+
+cdef inline void product(
+    const floating* a, Py_ssize_t row, Py_ssize_t step, const floating* b, Py_ssize_t width, Py_ssize_t n_steps,
+    Py_ssize_t n_rows, bint add, floating* out,
+) noexcept nogil:
+    """out[r, c] = Σ_k a[r · row + k · step] · b[k, c], or that added to it."""
+    if floating is float:
+        product_f(a, row, step, b, width, n_steps, n_rows, add, out)
+    else:
+        product_d(a, row, step, b, width, n_steps, n_rows, add, out)
+
+
+cdef inline void gather(
+    const Table* table, const Workspace* space, Py_ssize_t first, Py_ssize_t n, floating example,
+) noexcept nogil:
+    """The n rows from place `first` on, each with a 1 behind it, their labels and weights."""
+    cdef const floating* X = <const floating*> table.X
+    cdef const floating* weight = <const floating*> table.weight
+    cdef floating* rows = <floating*> space.rows
+    cdef floating* weights = <floating*> space.weight
+    cdef int64_t* labels = <int64_t*> space.labels
+    cdef Py_ssize_t n_features = table.n_features
+    cdef Py_ssize_t k, i
+    for k in range(n):
+        i = first + k if table.order == NULL else table.order[first + k]
+        memcpy(rows, X + i * n_features, n_features * sizeof(floating))
+        rows[n_features] = <floating>1.0
+        rows += n_features + 1
+        labels[k] = table.labels[i]
+        weights[k] = <floating>1.0 if weight == NULL else weight[i]
+    for k in range(n, (n + LANES - 1) // LANES * LANES):
+        weights[k] = <floating>0.0
+
+
+cdef void add_gradient(
+    const Table* table, const Head* head, const Workspace* space, Py_ssize_t first, Py_ssize_t n,
+    bint mean, floating example, double* loss, double* correct,
+) noexcept nogil:
+    """Of n rows from place `first` on: the gradient of the sum of their losses, or of their mean."""
+    cdef floating* rows = <floating*> space.rows
+    cdef floating* logits = <floating*> space.logits
+    cdef const floating* weight = <const floating*> space.weight
+    cdef const int64_t* labels = <const int64_t*> space.labels
+    cdef floating* gradient = <floating*> space.gradient
+    cdef Py_ssize_t n_inputs = table.n_features + 1
+    cdef Py_ssize_t done, m
+    cdef double scale = 1.0
+    cdef double scale_low = 0.0
+    if mean:
+        scale = reciprocal[double](<double> n, 0.0, &scale_low)
+    for done from 0 <= done < n by space.chunk:
+        m = min(space.chunk, n - done)
+        gather(table, space, first + done, m, example)
+        product(
+            rows, n_inputs, 1, <const floating*> space.parameters, space.width, n_inputs, m, False, logits)
+        differentiate(
+            head, logits, space.width, m, table.n_classes, labels, weight, <floating> scale,
+            <floating> (scale - <floating> scale + scale_low), <floating*> space.targets, loss, correct,
+        )
+        product(rows, 1, n_inputs, logits, space.width, m, n_inputs, not mean or done > 0, gradient)
+
+
+cdef void epoch(
+    const Table* table, const Head* head, const Workspace* space, Py_ssize_t n_rows, Py_ssize_t batch_size, double l2,
+    const Rule* rule, const double* rates, Py_ssize_t number, floating example, double* losses, double* accuracies,
+) noexcept nogil:
+    cdef floating* parameters = <floating*> space.parameters
+    cdef floating* gradient = <floating*> space.gradient
+    cdef Py_ssize_t n_weights = table.n_features * space.width
+    cdef Py_ssize_t i, k, n
+    cdef double loss, correct
+    cdef environment saved = enter_environment()
+    for i from 0 <= i < n_rows by batch_size:
+        n = min(batch_size, n_rows - i)
+        loss = 0.0
+        correct = 0.0
+        add_gradient(table, head, space, i, n, True, example, &loss, &correct)
+        losses[i // batch_size] = loss / (losses_of_row(head, table.n_classes) * <double> n)
+        accuracies[i // batch_size] = correct / <double> n
+        if l2 != 0.0:
+            for k in range(n_weights):
+                gradient[k] += <floating> l2 * parameters[k]
+        take_step(
+            rule, parameters, gradient, <floating*> space.first, <floating*> space.second,
+            n_weights + space.width, rates[i // batch_size], number + i // batch_size,
+        )
+    leave_environment(saved)
+
+
+# --- from arrays to kernels ------------------------------------------------------------------------------------------
+
+cdef Head head_of(str kind, double cap, double off, double on) except *:
+    cdef Head head
+    head.cap = cap
+    head.off = off
+    head.on = on
+    if kind == "softmax_cross_entropy":
+        head.kind = SOFTMAX_CROSS_ENTROPY
+    elif kind == "sigmoid_cross_entropy":
+        head.kind = EACH_SIGMOID_CROSS_ENTROPY
+    elif kind == "sigmoid_mse":
+        head.kind = EACH_SIGMOID_MSE
+    elif kind == "sigmoid_mse_without_slope":
+        head.kind = EACH_SIGMOID_MSE_WITHOUT_SLOPE
+    else:
+        raise ValueError(f"kind must be that of a head, got {kind!r}")
+    return head
+
+
+cdef cnp.ndarray plain_array(object x, str name, int type_number, int n_dimensions):
+    """x, if it is what a kernel can read as it stands."""
+    if not (
+        cnp.PyArray_CheckExact(x) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> x)
+        and cnp.PyArray_TYPE(<cnp.ndarray> x) == type_number and cnp.PyArray_NDIM(<cnp.ndarray> x) == n_dimensions
+    ):
+        raise ValueError(f"{name} must be a C-ordered array of {n_dimensions} dimensions and of the type of the model")
+    return x
+
+
+cdef int check_indices(const int64_t* indices, Py_ssize_t n, Py_ssize_t limit, str name) except -1:
+    cdef Py_ssize_t i
+    cdef bint valid = True
+    for i in range(n):
+        valid &= (0 <= indices[i]) & (indices[i] < limit)
+    if not valid:
+        raise ValueError(f"{name} must be within 0 … {limit - 1}")
+    return 0
+
+
+cdef int describe(
+    Table* table, cnp.ndarray parameters, object X, object labels, object order, object weight, Py_ssize_t* n_rows,
+) except -1:
+    """The arrays as a table; n_rows: how many come, in this order."""
+    cdef int kind = cnp.PyArray_TYPE(parameters)
+    cdef cnp.ndarray rows = plain_array(X, "X", kind, 2)
+    cdef cnp.ndarray of_rows = plain_array(labels, "labels", cnp.NPY_INT64, 1)
+    cdef cnp.ndarray places
+    cdef Py_ssize_t n = cnp.PyArray_DIM(rows, 0)
+    table.n_features = cnp.PyArray_DIM(rows, 1)
+    table.n_classes = cnp.PyArray_DIM(parameters, 1)
+    if cnp.PyArray_DIM(parameters, 0) != table.n_features + 1:
+        raise ValueError(
+            f"parameters of {table.n_features} features must have {table.n_features + 1} rows, "
+            f"got {cnp.PyArray_DIM(parameters, 0)}")
+    if table.n_classes < 1:
+        raise ValueError("parameters must be of at least one class")
+    if cnp.PyArray_DIM(of_rows, 0) != n:
+        raise ValueError(f"labels must be as many as rows of X, {n}, got {cnp.PyArray_DIM(of_rows, 0)}")
+    table.X = cnp.PyArray_DATA(rows)
+    table.labels = <const int64_t*> cnp.PyArray_DATA(of_rows)
+    check_indices(table.labels, n, table.n_classes, "labels")
+    table.order = NULL
+    table.weight = NULL
+    n_rows[0] = n
+    if order is not None:
+        places = plain_array(order, "order", cnp.NPY_INT64, 1)
+        table.order = <const int64_t*> cnp.PyArray_DATA(places)
+        n_rows[0] = cnp.PyArray_DIM(places, 0)
+        check_indices(table.order, n_rows[0], n, "order")
+    if weight is not None:
+        of_rows = plain_array(weight, "row_weights", kind, 1)
+        if cnp.PyArray_DIM(of_rows, 0) != n:
+            raise ValueError(f"row_weights must be as many as rows of X, {n}, got {cnp.PyArray_DIM(of_rows, 0)}")
+        table.weight = cnp.PyArray_DATA(of_rows)
+    return 0
+
+
+cdef inline char* take(char** free, Py_ssize_t size) noexcept:
+    """`size` bytes of what is free, aligned."""
+    cdef char* start = free[0]
+    free[0] = start + (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+    return start
+
+
+cdef cnp.ndarray workspace_for(Table* table, Py_ssize_t most_rows, int type_number, Workspace* space):
+    """The memory of a workspace, which lasts as long as the array that is returned."""
+    cdef Py_ssize_t itemsize = 4 if type_number == cnp.NPY_FLOAT else 8
+    cdef Py_ssize_t width = (table.n_classes + COLUMNS - 1) // COLUMNS * COLUMNS
+    cdef Py_ssize_t chunk = min(MOST_ROWS, ENTRIES // (table.n_features + 1 + width), most_rows + LANES - 1)
+    cdef Py_ssize_t of_parameters = (table.n_features + 1) * width * itemsize
+    cdef cnp.npy_intp size
+    cdef cnp.ndarray memory
+    cdef char* free
+    chunk = max(LANES, chunk // LANES * LANES)
+    space.width = width
+    space.chunk = chunk
+    size = (
+        chunk * (table.n_features + 1 + 2 * width + 1) * itemsize + chunk * sizeof(int64_t)
+        + 4 * of_parameters + 10 * ALIGNMENT)
+    memory = new_array(1, &size, cnp.NPY_UINT8)
+    free = <char*> cnp.PyArray_DATA(memory)
+    free += -<uintptr_t> free % ALIGNMENT
+    space.rows = take(&free, chunk * (table.n_features + 1) * itemsize)
+    space.logits = take(&free, chunk * width * itemsize)
+    space.targets = take(&free, chunk * width * itemsize)
+    space.weight = take(&free, chunk * itemsize)
+    space.labels = take(&free, chunk * sizeof(int64_t))
+    space.parameters = take(&free, of_parameters)
+    space.gradient = take(&free, of_parameters)
+    space.first = take(&free, of_parameters)
+    space.second = take(&free, of_parameters)
+    # what is in lanes without a row must be no NaN, which is slow
+    memset(space.logits, 0, chunk * width * itemsize)
+    return memory
+
+
+cdef void pad(cnp.ndarray plain, char* padded, Py_ssize_t width) noexcept:
+    """Rows of a matrix, with zeros behind them."""
+    cdef Py_ssize_t n_bytes = cnp.PyArray_DIM(plain, 1) * cnp.PyArray_ITEMSIZE(plain)
+    cdef Py_ssize_t step = width * cnp.PyArray_ITEMSIZE(plain)
+    cdef Py_ssize_t i
+    for i in range(cnp.PyArray_DIM(plain, 0)):
+        memcpy(padded + i * step, cnp.PyArray_BYTES(plain) + i * n_bytes, n_bytes)
+        memset(padded + i * step + n_bytes, 0, step - n_bytes)
+
+
+cdef void unpad(const char* padded, Py_ssize_t width, cnp.ndarray plain) noexcept:
+    cdef Py_ssize_t n_bytes = cnp.PyArray_DIM(plain, 1) * cnp.PyArray_ITEMSIZE(plain)
+    cdef Py_ssize_t step = width * cnp.PyArray_ITEMSIZE(plain)
+    cdef Py_ssize_t i
+    for i in range(cnp.PyArray_DIM(plain, 0)):
+        memcpy(cnp.PyArray_BYTES(plain) + i * n_bytes, padded + i * step, n_bytes)
+
+
+cdef void differentiate_rows(
+    const Head* head, floating* logits, Py_ssize_t n_rows, Py_ssize_t n_classes, const int64_t* labels,
+    const floating* weight, double divisor, const Workspace* space, double* loss, double* correct,
+) noexcept nogil:
+    """`differentiate` for rows that are not padded, of a sum that is divided by `divisor`."""
+    cdef floating* padded = <floating*> space.logits
+    cdef floating* weights = <floating*> space.weight
+    cdef Py_ssize_t i, k, m
+    cdef double scale, scale_low
+    cdef environment saved = enter_environment()
+    scale = reciprocal[double](divisor, 0.0, &scale_low)
+    for i from 0 <= i < n_rows by space.chunk:
+        m = min(space.chunk, n_rows - i)
+        for k in range(m):
+            memcpy(padded + k * space.width, logits + (i + k) * n_classes, n_classes * sizeof(floating))
+            weights[k] = <floating>1.0 if weight == NULL else weight[i + k]
+        for k in range(m, (m + LANES - 1) // LANES * LANES):
+            weights[k] = <floating>0.0
+        differentiate(
+            head, padded, space.width, m, n_classes, labels + i, weights, <floating> scale,
+            <floating> (scale - <floating> scale + scale_low), <floating*> space.targets, loss, correct,
+        )
+        for k in range(m):
+            memcpy(logits + (i + k) * n_classes, padded + k * space.width, n_classes * sizeof(floating))
+    leave_environment(saved)
+
+
+def differentiate_logits(
+    cnp.ndarray logits, cnp.ndarray labels, str kind, double cap, double off, double on, row_weights, double divisor,
+):
+    """Logits (n, n_classes) become the gradient of the sum of their rows' losses, divided by `divisor`.
+
+    Returns the sums of the losses and of the weights of rows that are right.
+    """
+    cdef Head head = head_of(kind, cap, off, on)
+    cdef Table table
+    cdef Workspace space
+    cdef Py_ssize_t n_rows = cnp.PyArray_DIM(labels, 0)
+    cdef double loss = 0.0
+    cdef double correct = 0.0
+    cdef int type_number = cnp.PyArray_TYPE(logits)
+    cdef void* weight = NULL
+    cdef const int64_t* of_rows
+    plain_array(logits, "logits", type_number, 2)
+    table.n_features = -1  # the rows are not gathered, there are no parameters
+    table.n_classes = cnp.PyArray_DIM(logits, 1)
+    of_rows = <const int64_t*> cnp.PyArray_DATA(plain_array(labels, "labels", cnp.NPY_INT64, 1))
+    if n_rows != cnp.PyArray_DIM(logits, 0):
+        raise ValueError(f"labels must be as many as logits, {cnp.PyArray_DIM(logits, 0)}, got {n_rows}")
+    check_indices(of_rows, n_rows, table.n_classes, "labels")
+    if row_weights is not None:
+        plain_array(row_weights, "row_weights", type_number, 1)
+        if cnp.PyArray_DIM(<cnp.ndarray> row_weights, 0) != n_rows:
+            raise ValueError(f"row_weights must be as many as logits, {n_rows}")
+        weight = cnp.PyArray_DATA(<cnp.ndarray> row_weights)
+    _memory = workspace_for(&table, n_rows, type_number, &space)
+    state = allow_threads(n_rows * table.n_classes)
+    if type_number == cnp.NPY_FLOAT:
+        differentiate_rows[float](
+            &head, <float*> cnp.PyArray_DATA(logits), n_rows, table.n_classes, of_rows, <float*> weight, divisor,
+            &space, &loss, &correct,
+        )
+    else:
+        differentiate_rows[double](
+            &head, <double*> cnp.PyArray_DATA(logits), n_rows, table.n_classes, of_rows, <double*> weight, divisor,
+            &space, &loss, &correct,
+        )
+    end_allow_threads(state)
+    return loss / losses_of_row(&head, table.n_classes), correct
+
+
+def train_linear_epoch(
+    X, labels, order, cnp.ndarray parameters, Py_ssize_t batch_size, str kind, double cap, double off, double on,
+    row_weights, double l2, plan,
+):
+    """The rows once, in this order, with a step of the optimiser after each minibatch.
+
+    Returns an array (2, number of minibatches): the mean loss of each, and its accuracy, before its step.
+    """
+    cdef Head head = head_of(kind, cap, off, on)
+    cdef Table table
+    cdef Workspace space
+    cdef Rule rule
+    cdef Py_ssize_t n_rows
+    cdef cnp.npy_intp shape[2]
+    cdef cnp.ndarray figures
+    cdef double* losses
+    cdef double* accuracies
+    cdef int type_number = cnp.PyArray_TYPE(parameters)
+    cdef cnp.ndarray rates
+    cdef Py_ssize_t number = plan.number
+    plain_array(parameters, "parameters", type_number, 2)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    describe(&table, parameters, X, labels, order, row_weights, &n_rows)
+    rates = plain_array(plan.rates, "rates", cnp.NPY_DOUBLE, 1)
+    shape[0] = 2
+    shape[1] = (n_rows + batch_size - 1) // batch_size
+    if cnp.PyArray_DIM(rates, 0) != shape[1]:
+        raise ValueError("rates must be as many as minibatches")
+    rule.kind = plan.kind
+    rule.decay = plan.decay
+    rule.second_decay = plan.second_decay
+    rule.eps = plan.eps
+    rule.weight_decay = plan.weight_decay
+    rule.decoupled = plan.decoupled
+    _memory = workspace_for(&table, min(batch_size, n_rows), type_number, &space)
+    figures = new_array(2, shape, cnp.NPY_DOUBLE)
+    losses = <double*> cnp.PyArray_DATA(figures)
+    accuracies = losses + shape[1]
+    pad(parameters, space.parameters, space.width)
+    if plan.first is not None:
+        pad(plan.first, space.first, space.width)
+    if plan.second is not None:
+        pad(plan.second, space.second, space.width)
+    state = allow_threads(n_rows * table.n_features)
+    if type_number == cnp.NPY_FLOAT:
+        epoch[float](
+            &table, &head, &space, n_rows, batch_size, l2, &rule, <double*> cnp.PyArray_DATA(rates), number, 0.0,
+            losses, accuracies,
+        )
+    else:
+        epoch[double](
+            &table, &head, &space, n_rows, batch_size, l2, &rule, <double*> cnp.PyArray_DATA(rates), number, 0.0,
+            losses, accuracies,
+        )
+    end_allow_threads(state)
+    unpad(space.parameters, space.width, parameters)
+    if plan.first is not None:
+        unpad(space.first, space.width, plan.first)
+    if plan.second is not None:
+        unpad(space.second, space.width, plan.second)
+    return figures
+
+
+def shuffle(cnp.ndarray order, bit_generator):
+    """Put int64 numbers into a random order: Fisher and Yates's, with Lemire's unbiased bounded numbers.
+
+    What `Generator.shuffle` does, in a third of its time; `bit_generator` is one of NumPy's.
+    """
+    cdef bitgen_t* source = <bitgen_t*> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+    cdef int64_t* places = <int64_t*> cnp.PyArray_DATA(plain_array(order, "order", cnp.NPY_INT64, 1))
+    cdef Py_ssize_t n = cnp.PyArray_DIM(order, 0)
+    cdef Py_ssize_t i, k
+    cdef uint64_t product
+    cdef uint32_t least
+    cdef int64_t place
+    if n > 0xffffffff:
+        raise ValueError(f"order must have fewer than 2**32 numbers, got {n}")
+    with bit_generator.lock, nogil:
+        for i in range(n - 1, 0, -1):
+            # the upper half of product is uniform within 0 … i once its lower half is not below `least`
+            product = <uint64_t> source.next_uint32(source.state) * <uint32_t> (i + 1)
+            if <uint32_t> product < <uint32_t> (i + 1):
+                least = (<uint32_t> 0 - <uint32_t> (i + 1)) % <uint32_t> (i + 1)
+                while <uint32_t> product < least:
+                    product = <uint64_t> source.next_uint32(source.state) * <uint32_t> (i + 1)
+            k = <Py_ssize_t> (product >> 32)
+            place = places[i]
+            places[i] = places[k]
+            places[k] = place
+
+
+def linear_loss_and_grad(
+    X, labels, cnp.ndarray parameters, str kind, double cap, double off, double on, row_weights,
+):
+    """Sums over all rows: of the losses, of the weights of rows that are right, and the gradient of the losses."""
+    cdef Head head = head_of(kind, cap, off, on)
+    cdef Table table
+    cdef Workspace space
+    cdef Py_ssize_t n_rows
+    cdef double loss = 0.0
+    cdef double correct = 0.0
+    cdef int type_number = cnp.PyArray_TYPE(parameters)
+    cdef cnp.ndarray gradient
+    cdef environment saved
+    plain_array(parameters, "parameters", type_number, 2)
+    describe(&table, parameters, X, labels, None, row_weights, &n_rows)
+    _memory = workspace_for(&table, n_rows, type_number, &space)
+    pad(parameters, space.parameters, space.width)
+    gradient = new_array(2, cnp.PyArray_DIMS(parameters), type_number)
+    memset(space.gradient, 0, (table.n_features + 1) * space.width * cnp.PyArray_ITEMSIZE(parameters))
+    state = allow_threads(n_rows * table.n_features)
+    saved = enter_environment()
+    if type_number == cnp.NPY_FLOAT:
+        add_gradient[float](&table, &head, &space, 0, n_rows, False, 0.0, &loss, &correct)
+    else:
+        add_gradient[double](&table, &head, &space, 0, n_rows, False, 0.0, &loss, &correct)
+    leave_environment(saved)
+    end_allow_threads(state)
+    unpad(space.gradient, space.width, gradient)
+    return loss / losses_of_row(&head, table.n_classes), correct, gradient

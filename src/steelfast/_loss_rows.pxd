@@ -1,0 +1,259 @@
+"""Loss primitives: how logits and labels, or single predictions and targets, become losses and gradients.
+
+The same contract as `_rows`: blocks are local arrays of the caller, everything is inlined, each formula stands once.
+"""
+from cython cimport floating
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
+
+from steelfast._elementary cimport (
+    log1p_exp_of_negative,
+    multiply_add,
+    pair_times_pair,
+    reciprocal,
+    sigmoid_pairs,
+    sigmoid_parts,
+    times_pair,
+    two_sum,
+)
+from steelfast._rows cimport (
+    BLOCK,
+    LANES,
+    anchor_of,
+    are_ordinary,
+    exp_block_apart,
+    exp_of_maximum,
+    exp_row_apart,
+    fill_lanes,
+    logsumexp_of,
+    maximum_row,
+    prepared,
+    put,
+    range_of_exp,
+    row_is_defined,
+    scale_block,
+    scale_row,
+    settle_rows,
+    shift_rows,
+    sum_of_all,
+)
+
+cdef enum ElementLoss:
+    SIGMOID_CROSS_ENTROPY
+    SIGMOID_MSE
+    MSE
+
+
+# --- softmax cross-entropy -------------------------------------------------------------------------------------
+
+cdef inline floating gradient_entry(
+    floating e, floating target, floating target_low, floating total, floating factor, floating factor_low,
+    floating top, floating rest,
+) noexcept nogil:
+    """total · p - target, where total is the sum of the row's targets and factor · e = total · p; of the largest
+    probabilities, whose e is 0 here, `top` is total · p.
+
+    Where the target has most of the row's weight and p is the largest probability this is the difference of two
+    numbers that may be nearly equal: (total - target) - total · (1 - p) is the same, and `rest`, total · (1 - p),
+    is known from the sum of the others.
+    """
+    cdef bint largest = e == <floating>0.0
+    cdef floating near = (total - target) - rest
+    cdef floating start = (top if largest else <floating>0.0) - target
+    cdef floating far = multiply_add(e, factor, start) + (e * factor_low - target_low)
+    return near if largest & (target + target > total) else far
+
+
+cdef inline floating gradient_factor(
+    floating others, floating others_low, floating ties, floating largest, floating largest_low,
+    floating total, floating total_low, floating* factor_low, floating* top, floating* rest,
+) noexcept nogil:
+    """What turns the exponentials of a row into total · p, as a pair; total · p and total · (1 - p) of the largest."""
+    cdef floating inverse, inverse_low, factor, sum_, sum_low, low
+    sum_ = sum_of_all(others, others_low, ties, largest, largest_low, &sum_low)
+    inverse = reciprocal(sum_, sum_low, &inverse_low)
+    factor = pair_times_pair(total, total_low, inverse, inverse_low, factor_low)
+    sum_ = sum_of_all(others, others_low, ties - <floating>1.0, largest, largest_low, &sum_low)
+    rest[0] = times_pair(sum_, factor, factor_low[0]) + sum_low * factor
+    top[0] = pair_times_pair(largest, largest_low, factor, factor_low[0], &low)
+    return factor
+
+
+cdef inline floating label_loss(
+    floating weight, floating label_logit, floating logsumexp, floating logsumexp_low,
+) noexcept nogil:
+    """weight · (logsumexp - label_logit), rounded once."""
+    cdef floating low
+    cdef floating distance = two_sum(logsumexp, -label_logit, &low)
+    cdef floating loss = times_pair(weight, distance, low + logsumexp_low)
+    # an infinite distance has no low part
+    loss = weight * distance if distance == <floating>INFINITY else loss
+    return <floating>0.0 if weight == <floating>0.0 else loss
+
+
+cdef inline void label_block(
+    floating* block, Py_ssize_t n_classes, floating* maximum, Py_ssize_t n_lanes, const int64_t* labels,
+    const floating* weight, floating scale, floating scale_low, floating* losses, bint with_grad,
+) noexcept nogil:
+    """Rows of a block, whose largest logits are known, become their gradients: scale · weight · (p - target).
+
+    losses: weight · (logsumexp - label's logit) of each lane, or NULL. Lanes without a row have a weight of 0; a
+    negative label counts as 0.
+    """
+    cdef floating least[LANES]
+    cdef floating base[LANES]
+    cdef floating others[LANES]
+    cdef floating others_low[LANES]
+    cdef floating ties[LANES]
+    cdef floating largest[LANES]
+    cdef floating largest_low[LANES]
+    cdef floating marks[LANES]
+    cdef floating label_logit[LANES]
+    cdef floating factor[LANES]
+    cdef floating factor_low[LANES]
+    cdef floating total[LANES]
+    cdef floating total_low[LANES]
+    cdef floating top[LANES]
+    cdef floating rest[LANES]
+    cdef floating label_grad[LANES]
+    cdef Py_ssize_t lane
+    fill_lanes(<floating>0.0, others)
+    fill_lanes(<floating>0.0, others_low)
+    fill_lanes(<floating>0.0, ties)
+    fill_lanes(<floating>0.0, label_logit)
+    fill_lanes(<floating>0.0, label_grad)
+    if not are_ordinary(maximum):
+        settle_rows(block, n_classes, maximum, True)
+        shift_rows(block, n_classes, maximum)
+    for lane in range(n_lanes):
+        label_logit[lane] = block[max(labels[lane], 0) * LANES + lane]
+    range_of_exp(maximum, least, base)
+    exp_block_apart(block, block, n_classes, maximum, least, base, True, others, others_low, ties)
+    for lane in range(LANES):
+        largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
+    if losses != NULL:
+        for lane in range(LANES):
+            factor[lane] = logsumexp_of(
+                maximum[lane], others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane],
+                &factor_low[lane],
+            )
+            losses[lane] = label_loss(weight[lane], label_logit[lane], factor[lane], factor_low[lane])
+    if with_grad:
+        for lane in range(LANES):
+            total[lane] = pair_times_pair(weight[lane], <floating>0.0, scale, scale_low, &total_low[lane])
+            factor[lane] = gradient_factor(
+                others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane],
+                total[lane], total_low[lane], &factor_low[lane], &top[lane], &rest[lane],
+            )
+        for lane in range(n_lanes):
+            label_grad[lane] = block[max(labels[lane], 0) * LANES + lane]
+        for lane in range(LANES):
+            label_grad[lane] = gradient_entry(
+                label_grad[lane], total[lane], total_low[lane], total[lane], factor[lane], factor_low[lane],
+                top[lane], rest[lane],
+            )
+        fill_lanes(<floating>0.0, marks)
+        scale_block(block, block, n_classes, factor, factor_low, marks, top)
+        for lane in range(n_lanes):
+            put(block + max(labels[lane], 0) * LANES + lane, label_grad[lane])
+
+
+cdef inline floating label_row(
+    const floating* row, Py_ssize_t n_classes, Py_ssize_t ahead, int64_t label, floating weight,
+    floating scale, floating scale_low, floating* grad,
+) noexcept nogil:
+    """A row of many classes; `ahead`: where the next one is. Returns its loss; grad may be NULL, or the row itself."""
+    cdef floating block[BLOCK]
+    cdef floating others[LANES]
+    cdef floating others_low[LANES]
+    cdef floating ties[LANES]
+    cdef floating maximum, anchor, label_logit, loss, logsumexp, low
+    cdef floating largest, largest_low, total, factor, factor_low, top, rest, entry
+    cdef bint defined
+    maximum = maximum_row(row, 1, n_classes)
+    defined = row_is_defined(row, 1, n_classes, maximum)
+    label_logit = prepared(row[label], maximum, defined)
+    exp_row_apart(row, 1, n_classes, ahead, maximum, defined, block, True, grad, 1, others, others_low, ties)
+    anchor = anchor_of(maximum)
+    largest = exp_of_maximum(anchor, &largest_low)
+    logsumexp = logsumexp_of(anchor, others[0], others_low[0], ties[0], largest, largest_low, &low)
+    loss = label_loss(weight, label_logit, logsumexp, low)
+    if grad != NULL:
+        total = pair_times_pair(weight, <floating>0.0, scale, scale_low, &low)
+        factor = gradient_factor(
+            others[0], others_low[0], ties[0], largest, largest_low, total, low, &factor_low, &top, &rest,
+        )
+        entry = block[label] if n_classes <= BLOCK else grad[label]
+        entry = gradient_entry(entry, total, low, total, factor, factor_low, top, rest)
+        scale_row(block, grad, 1, n_classes, factor, factor_low, <floating>0.0, top)
+        grad[label] = entry
+    return loss
+
+
+# --- losses of single numbers ------------------------------------------------------------------------------------
+
+cdef inline floating weighted(floating weight, floating value) noexcept nogil:
+    """weight · value, where 0 · infinity is 0: what has no weight costs nothing."""
+    return <floating>0.0 if weight == <floating>0.0 else weight * value
+
+
+cdef inline floating product_of_pairs(
+    floating a, floating a_low, floating b, floating b_low, floating* low,
+) noexcept nogil:
+    """`pair_times_pair`, where an infinite or undefined product has no low part."""
+    cdef floating plain = a * b
+    cdef floating product = pair_times_pair(a, a_low, b, b_low, low)
+    cdef bint finite = plain - plain == <floating>0.0
+    low[0] = low[0] if finite else <floating>0.0
+    return product if finite else plain
+
+
+cdef inline floating residual_of(
+    ElementLoss kind, floating z, floating y, floating* low, floating* slope, floating* slope_low,
+) noexcept nogil:
+    """What is squared, as a pair: z - y, or sigmoid(z) - y; and its slope in z, sigmoid(z) · (1 - sigmoid(z))."""
+    cdef floating large, large_low, small, small_low, start, start_low, negative, sign, result
+    if kind == MSE:
+        slope[0] = <floating>1.0
+        slope_low[0] = <floating>0.0
+        result = two_sum(z, -y, low)
+    else:
+        large = sigmoid_pairs(z, &large_low, &small, &small_low)
+        slope[0] = pair_times_pair(large, large_low, small, small_low, slope_low)
+        # sigmoid(z) - y = (1 - y) - sigmoid(-z): from the small one of the two, with one choice and exact products,
+        # for gcc makes branches of more
+        negative = <floating>1.0 if z < <floating>0.0 else <floating>0.0
+        sign = (negative + negative) - <floating>1.0
+        start = two_sum(<floating>1.0, -y, &start_low)
+        start = negative * y + (<floating>1.0 - negative) * start
+        result = sign * two_sum(small, -start, low)
+        low[0] = sign * (low[0] + (small_low - (<floating>1.0 - negative) * start_low))
+    return result
+
+
+cdef inline floating element_value(
+    ElementLoss kind, floating z, floating y, floating positive_weight,
+) noexcept nogil:
+    cdef floating weight, tail, linear, residual, low, slope, slope_low, square_low
+    if kind == SIGMOID_CROSS_ENTROPY:
+        # z (1 - y) + weight · log(1 + exp(-z)), arranged so that every term is positive
+        weight = (<floating>1.0 - y) + positive_weight * y
+        tail = weighted(weight, log1p_exp_of_negative(z))
+        linear = weighted(positive_weight * y, -z) if z < <floating>0.0 else weighted(<floating>1.0 - y, z)
+        return linear + tail
+    residual = residual_of(kind, z, y, &low, &slope, &slope_low)
+    return product_of_pairs(residual, low, residual, low, &square_low)
+
+
+cdef inline floating element_slope(
+    ElementLoss kind, floating z, floating y, floating positive_weight, floating* slope_low,
+) noexcept nogil:
+    """The derivative in z, as a pair."""
+    cdef floating small, weight, residual, low, slope
+    if kind == SIGMOID_CROSS_ENTROPY:
+        sigmoid_parts(z, &small)
+        slope_low[0] = <floating>0.0
+        weight = (<floating>1.0 - y) + positive_weight * y
+        return weight * small - positive_weight * y if z < <floating>0.0 else (<floating>1.0 - y) - weight * small
+    residual = residual_of(kind, z, y, &low, &slope, slope_low)
+    return product_of_pairs(residual + residual, low + low, slope, slope_low[0], slope_low)
