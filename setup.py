@@ -13,7 +13,7 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = ["_softmax", "_losses", "_linear", "_updates"]
+KERNELS = ["_softmax", "_losses", "_linear", "_layers", "_updates"]
 # what they include and cimport
 HEADERS = [
     "_elementary.h",

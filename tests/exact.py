@@ -11,6 +11,7 @@ mp.dps = 50
 exp = np.frompyfunc(mp.exp, 1, 1)
 log = np.frompyfunc(mp.log, 1, 1)
 log1p = np.frompyfunc(mp.log1p, 1, 1)
+tanh = np.frompyfunc(mp.tanh, 1, 1)
 
 
 def exactly(values):

@@ -1,7 +1,7 @@
 """The elementary functions of `steelfast._elementary` over arrays, for their tests."""
 from cython cimport floating
 
-from steelfast._elementary cimport exp as exp_of, log as log_of, log1p as log1p_of
+from steelfast._elementary cimport exp as exp_of, log as log_of, log1p as log1p_of, tanh as tanh_of
 
 
 def exp(const floating[::1] x, floating[::1] result):
@@ -21,3 +21,9 @@ def log1p(const floating[::1] x, floating[::1] result):
     cdef floating low
     for i in range(x.shape[0]):
         result[i] = log1p_of(x[i], <floating>0.0, &low)
+
+
+def tanh(const floating[::1] x, floating[::1] result):
+    cdef Py_ssize_t i
+    for i in range(x.shape[0]):
+        result[i] = tanh_of(x[i])

@@ -2,9 +2,9 @@
 
     python tools/exhaustive_float32.py [--every N] [--functions NAME ...]
 
-exp, log and log1p come from `_elementary.pxd`, compiled as an extension outside the package is; sigmoid, log_sigmoid
-and the softmax of the two classes x and 0 are the kernels, so exp is also tested as they use it. All are of one
-instruction set: the best one, or that of `STEELFAST_ISA`. The results that are right come from NumPy and SciPy in
+exp, log, log1p and tanh come from `_elementary.pxd`, compiled as an extension outside the package is; sigmoid,
+log_sigmoid and the softmax of the two classes x and 0 are the kernels, so exp is also tested as they use it. All are of
+one instruction set: the best one, or that of `STEELFAST_ISA`. The results that are right come from NumPy and SciPy in
 double precision, whose own errors are a billionth of the unit. The last results stand in `docs/accuracy.md`.
 """
 
@@ -60,6 +60,7 @@ def functions(elementwise: ModuleType) -> dict[str, Function]:
         "exp": Function(filling(elementwise.exp), np.exp),
         "log": Function(filling(elementwise.log), np.log),
         "log1p": Function(filling(elementwise.log1p), np.log1p, -0.5, 2.0**60),
+        "tanh": Function(filling(elementwise.tanh), np.tanh),
         "sigmoid": Function(steelfast.sigmoid, scipy.special.expit),
         "log_sigmoid": Function(steelfast.log_sigmoid, scipy.special.log_expit),
         "softmax": Function(first_of_two(steelfast.softmax), scipy.special.expit),

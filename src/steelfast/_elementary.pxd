@@ -1,4 +1,4 @@
-"""exp, log and log1p for float and double, and the exact arithmetic they rest on.
+"""exp, log, log1p, sigmoid and tanh for float and double, and the exact arithmetic they rest on.
 
 The contract: one number in, one number out; no branch, no table, no library call, no state. A loop over
 these functions is therefore vectorised by any compiler that can vectorise arithmetic, and every lane, tail
@@ -10,7 +10,7 @@ that of Cody and Waite (1980); the form of log is that of fdlibm (Sun Microsyste
 are our own minimax ones: `tools/minimax.py` makes them.
 """
 from cython cimport floating
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, copysign, copysignf
 
 cdef extern from "_elementary.h" nogil:
     bint HAS_FMA "STEELFAST_FMA"
@@ -443,3 +443,27 @@ cdef inline floating log1p_exp_of_negative(floating x) noexcept nogil:
 
 cdef inline floating log_sigmoid(floating x) noexcept nogil:
     return (x if x < <floating>0.0 else <floating>0.0) - log1p_exp_of_negative(x)
+
+
+# --- the hyperbolic tangent ----------------------------------------------------------------------------------
+
+cdef inline floating tanh(floating x) noexcept nogil:
+    """tanh x for any x: -e / (2 + e) of |x|, where e = exp(-2 |x|) - 1, of which nothing is lost near 0."""
+    cdef floating d = x + x if x < <floating>0.0 else -(x + x)
+    cdef floating power, w, e, e_low, total, low, quotient, product, product_low, rest
+    d = <floating>-40.0 if d < <floating>-40.0 else d               # 1 to the last digit, and the power is normal
+    if floating is float:
+        w = exp_parts(d, <float>(12582912.0 + 127.0), &power)       # the base of an exp with no scale
+    else:
+        w = exp_parts(d, 6755399441055744.0 + 1023.0, &power)
+    e = fast_two_sum(power - <floating>1.0, w * power, &e_low)
+    total = fast_two_sum(<floating>2.0, e, &low)
+    quotient = -e / total
+    # what all the roundings took, over the total, of which (1 + quotient) / 2 is the reciprocal
+    product = two_product(quotient, total, &product_low)
+    rest = ((product + e) + product_low) + multiply_add(quotient, low + e_low, e_low)
+    quotient = multiply_add(<floating>-0.5 * rest, <floating>1.0 + quotient, quotient)
+    if floating is float:
+        return copysignf(quotient, x)
+    else:
+        return copysign(quotient, x)

@@ -61,6 +61,7 @@ _softmax = import_module(f"{_package}._softmax")
 _losses = import_module(f"{_package}._losses")
 _linear = import_module(f"{_package}._linear")
 _updates = import_module(f"{_package}._updates")
+_layers = import_module(f"{_package}._layers")
 
 softmax = _softmax.softmax
 log_softmax = _softmax.log_softmax
@@ -89,6 +90,10 @@ train_linear_epoch = _linear.train_linear_epoch
 linear_loss_and_grad = _linear.linear_loss_and_grad
 differentiate_logits = _linear.differentiate_logits
 shuffle = _linear.shuffle
+
+ACTIVATIONS = _layers.ACTIVATIONS
+activate = _layers.activate
+activate_grad = _layers.activate_grad
 
 KINDS = _updates.KINDS
 update = _updates.update

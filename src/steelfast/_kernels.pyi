@@ -4,7 +4,7 @@ Results have the dtype of the array that comes first; of what is no array of flo
 floating. Where a result is a scalar or an array by the number of dimensions, which types do not know, it is `Any`.
 """
 
-from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, overload
+from typing import Any, Final, Literal, SupportsIndex, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -333,4 +333,18 @@ def update(
     eps: float,
     weight_decay: float,
     decoupled: bool,
+) -> None: ...
+
+ACTIVATIONS: Final[dict[str, int]]
+
+def activate(
+    x: _Array, bias: _Array, activation: int, kept: NDArray[np.bool_] | None = None, scale: float = 1.0
+) -> None: ...
+def activate_grad(
+    grad: _Array,
+    output: _Array,
+    activation: int,
+    bias_grad: _Array,
+    kept: NDArray[np.bool_] | None = None,
+    scale: float = 1.0,
 ) -> None: ...

@@ -68,7 +68,7 @@ class LinearModel:
     """
 
     def __init__(self, weights: Array, bias: Array) -> None:
-        self.parameters: tuple[Array, ...] = (np.vstack([weights, bias]),)
+        self.parameters: tuple[Array, ...] = (np.ascontiguousarray(np.vstack([weights, bias])),)
 
     @property
     def weights(self) -> Array:

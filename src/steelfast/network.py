@@ -1,0 +1,301 @@
+"""Models with hidden layers: matrix products by NumPy's BLAS, and one fused pass over the minibatch between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from steelfast import _kernels
+from steelfast._arguments import as_index, as_number, described
+from steelfast.heads import Head
+from steelfast.optimizers import Optimizer
+
+__all__ = ["Network"]
+
+Array = NDArray[Any]  # of float32 or float64, one dtype in a network
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+# how many rows `logits` takes through the layers at a time
+_ROWS_AT_ONCE = 1024
+# the variance of the first weights of a layer, of its inputs and units
+_VARIANCES = {"relu": lambda n_in, n_out: 2 / n_in, "tanh": lambda n_in, n_out: 2 / (n_in + n_out)}
+
+
+class Network:
+    """Logits of a multilayer perceptron: hidden layers h = f(x·w + b), each on the one before, then z = h·w + b.
+
+    Parameters
+    ----------
+    n_features : int, at least 1
+    hidden_layer_sizes : int or sequence of int, each at least 1
+        The widths of the hidden layers; with none, (), the logits are linear in the features.
+    n_classes : int, at least 1
+    activation : {"relu", "tanh"}, default "relu"
+        f: max(0, x), or the hyperbolic tangent.
+    dropout : float in [0, 1), default 0
+        The share of the hidden units that are left out of a step of training, at random, while the others count for
+        1 / (1 - dropout); to the nearest 1/65536.
+    rng : Generator or RandomState
+        Where the weights are drawn from, and the seed of what drops out.
+    dtype : float64 or float32
+
+    Attributes
+    ----------
+    parameters : tuple of one array
+        All that is learned, in one array, so that an optimiser changes it in one pass: the weights of each layer, and
+        after them the biases.
+    weights, biases : list of array
+        Views of the parameters: for each layer (n_inputs, n_units), and (n_units,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not an integer or below 1, the activation unknown, dropout not in [0, 1), or dtype another one.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun (2015), Delving deep into rectifiers, arXiv:1502.01852, for the weights with ReLU; Glorot and
+    Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, for those with tanh;
+    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov (2014), Dropout.
+
+    Examples
+    --------
+    The exclusive or, which no linear model learns:
+
+    >>> import numpy as np
+    >>> from steelfast.heads import HEADS
+    >>> from steelfast.network import Network
+    >>> from steelfast.optimizers import Adam
+    >>> from steelfast.trainer import train
+    >>> X, labels = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
+    >>> rng = np.random.default_rng(0)
+    >>> network = Network(2, (8,), 2, rng=rng)
+    >>> head = HEADS["softmax_cross_entropy"]
+    >>> history = train(
+    ...     network, X, labels, head=head, optimizer=Adam(0.1), n_epochs=50, batch_size=4, rng=rng
+    ... )
+    >>> network.logits(X).argmax(axis=1)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int] | int,
+        n_classes: int,
+        *,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        rng: np.random.Generator | np.random.RandomState,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
+        self.layer_sizes = (
+            _as_size(n_features, "n_features"),
+            *_as_hidden(hidden_layer_sizes),
+            _as_size(n_classes, "n_classes"),
+        )
+        if not isinstance(activation, str) or activation not in _VARIANCES:
+            raise ValueError(f"activation must be one of {', '.join(_VARIANCES)}, got {activation!r:.60}")
+        self.activation = activation
+        self.dropout = as_number(dropout, "dropout", 0.0, 1.0, below=True)
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
+        self.parameters: tuple[Array, ...] = (np.zeros(sum(m * (n + 1) for m, n in self._shapes), dtype),)
+        for weights in self.weights:
+            weights[...] = np.sqrt(_VARIANCES[activation](*weights.shape)) * rng.standard_normal(weights.shape)
+        self._dropping = np.random.SFC64(int.from_bytes(rng.bytes(16), "little")) if self.dropout else None
+
+    @property
+    def weights(self) -> list[Array]:
+        return [weights.T for weights in self._layers_of(self.parameters[0])[0]]
+
+    @property
+    def biases(self) -> list[Array]:
+        return self._layers_of(self.parameters[0])[1]
+
+    def logits(self, X: Array) -> Array:
+        """The logits of rows of features, shape (n, n_classes); no unit drops out."""
+        self._check(X)
+        [parameters] = self.parameters
+        logits = np.empty((len(X), self.layer_sizes[-1]), parameters.dtype)
+        passes = _Passes(self, min(_ROWS_AT_ONCE, len(X)))
+        for start in range(0, len(X), _ROWS_AT_ONCE):
+            batch = slice(start, start + _ROWS_AT_ONCE)
+            passes = passes.of(len(X[batch]))
+            logits[batch] = passes.forward(X[batch])
+        return logits
+
+    def value_and_grad(
+        self,
+        X: Array,
+        labels: IntArray,
+        head: Head,
+        *,
+        l2: float = 0.0,
+        row_weights: Array | None = None,
+        kept: Sequence[BoolArray] | None = None,
+    ) -> tuple[float, Array]:
+        """What a step of training makes smaller, the mean loss + l2/2 · Σ w², and its gradient.
+
+        Parameters
+        ----------
+        X, labels, head, l2, row_weights
+            As `Model.train_epoch` takes them, for a single minibatch.
+        kept : sequence of bool arrays of shape (n, n_units), optional
+            For each hidden layer which units do not drop out; without it none does.
+
+        Returns
+        -------
+        float, array of the shape of the parameters
+
+        Raises
+        ------
+        ValueError
+            If X is of another dtype or width than the network, or `kept` does not fit its hidden layers.
+        """
+        self._check(X)
+        if kept is not None:
+            masks = zip(kept, self.layer_sizes[1:-1], strict=True)
+            kept = [np.ascontiguousarray(np.broadcast_to(mask, (len(X), n)), bool) for mask, n in masks]
+        passes = _Passes(self, len(X))
+        logits = passes.forward(X, kept)
+        loss, _ = head.differentiate(logits, labels, row_weights=row_weights, divisor=len(X))
+        passes.backward(X, l2, kept)
+        penalty = l2 / 2 * sum(float(np.square(w, dtype=np.float64).sum()) for w in self.weights)
+        return loss / len(X) + penalty, passes.gradient
+
+    def train_epoch(
+        self,
+        X: Array,
+        labels: IntArray,
+        order: IntArray,
+        batch_size: int,
+        head: Head,
+        optimizer: Optimizer,
+        *,
+        l2: float = 0.0,
+        row_weights: Array | None = None,
+    ) -> tuple[float, float]:
+        """One epoch, see `Model`."""
+        self._check(X)
+        X, labels = X[order], labels[order]
+        counts = None if row_weights is None else row_weights[order]
+        [parameters] = self.parameters
+        passes = _Passes(self, min(batch_size, len(X)))
+        loss = correct = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever trains looks at what came of it
+            for start in range(0, len(X), batch_size):
+                batch = slice(start, start + batch_size)
+                rows = X[batch]
+                passes = passes.of(len(rows))
+                kept = self._draw_kept(len(rows))
+                batch_loss, batch_correct = head.differentiate(
+                    passes.forward(rows, kept),
+                    labels[batch],
+                    row_weights=None if counts is None else counts[batch],
+                    divisor=len(rows),
+                )
+                passes.backward(rows, l2, kept)
+                optimizer.update(parameters, passes.gradient)
+                loss += batch_loss
+                correct += batch_correct
+        return loss / len(X), correct / len(X)
+
+    def _check(self, X: Array) -> None:
+        dtype, n_features = self.parameters[0].dtype, self.layer_sizes[0]
+        if X.dtype != dtype or X.ndim != 2 or X.shape[1] != n_features:
+            raise ValueError(f"X must be an array of {dtype} with {n_features} features, got {described(X)}")
+
+    @property
+    def _shapes(self) -> list[tuple[int, int]]:
+        """The shape of the weights of each layer, (n_units, n_inputs): so BLAS is faster than the other way round."""
+        return [(m, n) for n, m in pairwise(self.layer_sizes)]
+
+    def _layers_of(self, flat: Array) -> tuple[list[Array], list[Array]]:
+        """The weights and the biases in an array laid out as the parameters are."""
+        # made anew each time: after a pickle, views that were kept would be arrays of their own
+        sizes = [m * n for m, n in self._shapes] + list(self.layer_sizes[1:])
+        parts = np.split(flat, np.cumsum(sizes)[:-1])
+        n_layers = len(self._shapes)
+        weights = [part.reshape(shape) for part, shape in zip(parts[:n_layers], self._shapes, strict=True)]
+        return weights, parts[n_layers:]
+
+    @property
+    def _threshold(self) -> int:
+        """How many of 65536 equally likely numbers make a unit drop out; never all."""
+        return min(round(self.dropout * 65536), 65535)
+
+    def _draw_kept(self, n_rows: int) -> list[BoolArray] | None:
+        """For each hidden layer which units do not drop out."""
+        if self._dropping is None:
+            return None
+        kept = []
+        for n_units in self.layer_sizes[1:-1]:
+            # 16 bits for each unit, four units a draw: a number for each would take four times as long
+            bits = self._dropping.random_raw(-(-n_rows * n_units // 4)).view(np.uint16)
+            kept.append((bits[: n_rows * n_units] >= self._threshold).reshape(n_rows, n_units))
+        return kept
+
+
+class _Passes:
+    """The way through the layers and back, for minibatches of one size, in arrays that are made once."""
+
+    def __init__(self, network: Network, n_rows: int, gradient: Array | None = None) -> None:
+        [parameters] = network.parameters
+        n_hidden = len(network.layer_sizes) - 2
+        self._network, self._n_rows = network, n_rows
+        self._scale = 65536 / (65536 - network._threshold)
+        self._activations = [*[_kernels.ACTIVATIONS[network.activation]] * n_hidden, _kernels.ACTIVATIONS["identity"]]
+        self._weights, self._biases = network._layers_of(parameters)
+        # what comes out of each layer, and the gradient with respect to it: that of the logits takes their place
+        self._outputs = [np.empty((n_rows, m), parameters.dtype) for m in network.layer_sizes[1:]]
+        self._grads = [*(np.empty_like(output) for output in self._outputs[:-1]), self._outputs[-1]]
+        self.gradient = np.empty_like(parameters) if gradient is None else gradient
+        self._weight_grads, self._bias_grads = network._layers_of(self.gradient)
+        n_weights = sum(weights.size for weights in self._weights)
+        self._all_weights, self._all_weight_grads = parameters[:n_weights], self.gradient[:n_weights]
+        self._none_dropped = [None] * (n_hidden + 1)
+
+    def of(self, n_rows: int) -> _Passes:
+        """The same for this many rows."""
+        return self if n_rows == self._n_rows else _Passes(self._network, n_rows, self.gradient)
+
+    def forward(self, X: Array, kept: Sequence[BoolArray] | None = None) -> Array:
+        """The logits of the rows, in an array that is used again."""
+        masks = self._none_dropped if kept is None else [*kept, None]
+        layers = zip(self._weights, self._biases, self._activations, self._outputs, masks, strict=True)
+        for weights, bias, activation, output, mask in layers:
+            X.dot(weights.T, output)
+            _kernels.activate(output, bias, activation, mask, self._scale)
+            X = output
+        return X
+
+    def backward(self, X: Array, l2: float, kept: Sequence[BoolArray] | None = None) -> None:
+        """Fill in the gradient, where the logits of the rows have become the gradient with respect to them."""
+        masks = self._none_dropped if kept is None else [*kept, None]
+        for k in reversed(range(len(self._grads))):
+            grad, output = self._grads[k], self._outputs[k]
+            _kernels.activate_grad(grad, output, self._activations[k], self._bias_grads[k], masks[k], self._scale)
+            inputs = self._outputs[k - 1] if k else X
+            grad.T.dot(inputs, self._weight_grads[k])
+            if k:
+                grad.dot(self._weights[k], self._grads[k - 1])
+        if l2:
+            self._all_weight_grads += l2 * self._all_weights
+
+
+def _as_hidden(x: object) -> list[int]:
+    sizes = x if isinstance(x, Iterable) else [x]
+    return [_as_size(size, "each of hidden_layer_sizes") for size in sizes]
+
+
+def _as_size(x: object, name: str) -> int:
+    size = as_index(x, name)
+    if size < 1:
+        raise ValueError(f"{name} must be at least 1, got {size}")
+    return size
