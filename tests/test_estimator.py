@@ -624,7 +624,7 @@ def test_the_description_takes_a_byte_for_a_character(model_file):
     with np.load(model_file) as archive:
         about = archive["about"]
     assert about.dtype == np.uint8
-    assert json.loads(bytes(about))["version"] == 2
+    assert json.loads(bytes(about))["version"] == 3
 
 
 def test_pickled_arrays_are_not_opened(model_file):

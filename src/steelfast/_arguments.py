@@ -74,6 +74,16 @@ def as_shaped(x: object, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
     return np.ascontiguousarray(converted(array, dtype)).reshape(shape)
 
 
+def as_finite(x: object, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Finite numbers in this shape and dtype."""
+    array = as_shaped(x, name, shape, dtype)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = _first(bad)
+        raise ValueError(f"{name} must be finite, got {array[where]} at index {_shown(where)}")
+    return array
+
+
 def as_weights(weights: object, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """The weights in this shape and dtype: finite and not negative."""
     array = as_shaped(weights, name, shape, dtype)

@@ -315,6 +315,12 @@ def differentiate_logits(
     row_weights: _Array | None,
     divisor: float,
 ) -> tuple[float, float]: ...
+def linear_logits(
+    X: NDArray[Any],
+    parameters: _Array,
+    mean: NDArray[np.float64] | None = None,
+    factor: NDArray[np.float64] | None = None,
+) -> _Array: ...
 def shuffle(order: NDArray[np.int64], bit_generator: np.random.BitGenerator) -> None: ...
 
 KINDS: dict[str, int]

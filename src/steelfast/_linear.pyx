@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 from numpy.random cimport bitgen_t
 
-from steelfast._arrays cimport allow_threads, end_allow_threads, new_array
+from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32, new_array
 from steelfast._elementary cimport enter_environment, environment, leave_environment, reciprocal
 from steelfast._loss_rows cimport (
     SIGMOID_CROSS_ENTROPY,
@@ -384,11 +384,20 @@ cdef Head head_of(str kind, double cap, double off, double on) except *:
 cdef cnp.ndarray plain_array(object x, str name, int type_number, int n_dimensions):
     """x, if it is what a kernel can read as it stands."""
     if not (
-        cnp.PyArray_CheckExact(x) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> x)
+        cnp.PyArray_Check(x) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> x)
         and cnp.PyArray_TYPE(<cnp.ndarray> x) == type_number and cnp.PyArray_NDIM(<cnp.ndarray> x) == n_dimensions
     ):
         raise ValueError(f"{name} must be a C-ordered array of {n_dimensions} dimensions and of the type of the model")
     return x
+
+
+cdef int type_of_model(cnp.ndarray parameters) except -1:
+    """The type number of a model's parameters."""
+    cdef int type_number = cnp.PyArray_TYPE(parameters)
+    if type_number != cnp.NPY_FLOAT and type_number != cnp.NPY_DOUBLE:
+        raise ValueError(f"parameters must be float32 or float64, got {parameters.dtype}")
+    plain_array(parameters, "parameters", type_number, 2)
+    return type_number
 
 
 cdef int check_indices(const int64_t* indices, Py_ssize_t n, Py_ssize_t limit, str name) except -1:
@@ -584,10 +593,11 @@ def train_linear_epoch(
     cdef cnp.ndarray figures
     cdef double* losses
     cdef double* accuracies
-    cdef int type_number = cnp.PyArray_TYPE(parameters)
+    cdef int type_number = type_of_model(parameters)
     cdef cnp.ndarray rates
     cdef Py_ssize_t number = plan.number
-    plain_array(parameters, "parameters", type_number, 2)
+    if not cnp.PyArray_ISWRITEABLE(parameters):
+        raise ValueError("parameters must be writeable")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     describe(&table, parameters, X, labels, order, row_weights, &n_rows)
@@ -631,6 +641,89 @@ def train_linear_epoch(
     return figures
 
 
+ctypedef fused source:
+    float
+    double
+
+
+cdef void logits_of_rows(
+    const source* X, const double* mean, const double* factor, Py_ssize_t n_rows, Py_ssize_t n_features,
+    Py_ssize_t n_classes, const Workspace* space, floating* logits,
+) noexcept nogil:
+    """The logits of rows that are standardised on the way: a chunk at a time, while the cache holds it."""
+    cdef floating* row
+    cdef floating* padded = <floating*> space.logits
+    cdef Py_ssize_t i, j, k, m
+    cdef environment saved = enter_environment()
+    for i from 0 <= i < n_rows by space.chunk:
+        m = min(space.chunk, n_rows - i)
+        for k in range(m):
+            row = <floating*> space.rows + k * (n_features + 1)
+            if mean != NULL:
+                for j in range(n_features):
+                    row[j] = <floating> ((X[j] - mean[j]) * factor[j])
+            else:
+                for j in range(n_features):
+                    row[j] = <floating> X[j]
+            row[n_features] = <floating>1.0
+            X += n_features
+        product(
+            <floating*> space.rows, n_features + 1, 1, <const floating*> space.parameters, space.width,
+            n_features + 1, m, False, padded)
+        for k in range(m):
+            memcpy(logits + (i + k) * n_classes, padded + k * space.width, n_classes * sizeof(floating))
+    leave_environment(saved)
+
+
+def linear_logits(X, cnp.ndarray parameters, mean=None, factor=None):
+    """z = x·w + b, of x = (X - mean) · factor where those are given: float64, computed in it.
+
+    X is float32 or float64; the result has the type of the parameters (n_features + 1, n_classes), b being their last
+    row. A row's logits depend on that row alone, to the last bit.
+    """
+    cdef Table table
+    cdef Workspace space
+    cdef int type_number = type_of_model(parameters)
+    cdef bint single = isinstance(X, cnp.ndarray) and is_float32(<cnp.ndarray> X)
+    cdef cnp.ndarray rows = plain_array(X, "X", cnp.NPY_FLOAT if single else cnp.NPY_DOUBLE, 2)
+    cdef cnp.ndarray logits
+    cdef cnp.npy_intp shape[2]
+    cdef const double* means = NULL
+    cdef const double* factors = NULL
+    shape[0] = cnp.PyArray_DIM(rows, 0)
+    shape[1] = table.n_classes = cnp.PyArray_DIM(parameters, 1)
+    table.n_features = cnp.PyArray_DIM(rows, 1)
+    if cnp.PyArray_DIM(parameters, 0) != table.n_features + 1:
+        raise ValueError(f"X must have {cnp.PyArray_DIM(parameters, 0) - 1} features, got {table.n_features}")
+    if mean is not None:
+        means = <const double*> cnp.PyArray_DATA(plain_array(mean, "mean", cnp.NPY_DOUBLE, 1))
+        factors = <const double*> cnp.PyArray_DATA(plain_array(factor, "factor", cnp.NPY_DOUBLE, 1))
+        if not (cnp.PyArray_DIM(<cnp.ndarray> mean, 0) == cnp.PyArray_DIM(<cnp.ndarray> factor, 0) == table.n_features):
+            raise ValueError(f"mean and factor must have one number for each of {table.n_features} features")
+    _memory = workspace_for(&table, shape[0], type_number, &space)
+    logits = new_array(2, shape, type_number)
+    pad(parameters, space.parameters, space.width)
+    state = allow_threads(shape[0] * (table.n_features + 1))
+    if type_number == cnp.NPY_FLOAT and single:
+        logits_of_rows(
+            <const float*> cnp.PyArray_DATA(rows), means, factors, shape[0], table.n_features, shape[1], &space,
+            <float*> cnp.PyArray_DATA(logits))
+    elif type_number == cnp.NPY_FLOAT:
+        logits_of_rows(
+            <const double*> cnp.PyArray_DATA(rows), means, factors, shape[0], table.n_features, shape[1], &space,
+            <float*> cnp.PyArray_DATA(logits))
+    elif single:
+        logits_of_rows(
+            <const float*> cnp.PyArray_DATA(rows), means, factors, shape[0], table.n_features, shape[1], &space,
+            <double*> cnp.PyArray_DATA(logits))
+    else:
+        logits_of_rows(
+            <const double*> cnp.PyArray_DATA(rows), means, factors, shape[0], table.n_features, shape[1], &space,
+            <double*> cnp.PyArray_DATA(logits))
+    end_allow_threads(state)
+    return logits
+
+
 def shuffle(cnp.ndarray order, bit_generator):
     """Put int64 numbers into a random order: Fisher and Yates's, with Lemire's unbiased bounded numbers.
 
@@ -669,10 +762,9 @@ def linear_loss_and_grad(
     cdef Py_ssize_t n_rows
     cdef double loss = 0.0
     cdef double correct = 0.0
-    cdef int type_number = cnp.PyArray_TYPE(parameters)
+    cdef int type_number = type_of_model(parameters)
     cdef cnp.ndarray gradient
     cdef environment saved
-    plain_array(parameters, "parameters", type_number, 2)
     describe(&table, parameters, X, labels, None, row_weights, &n_rows)
     _memory = workspace_for(&table, n_rows, type_number, &space)
     pad(parameters, space.parameters, space.width)

@@ -6,10 +6,15 @@ scikit-learn asks for, and models as files.
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from io import BytesIO
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -17,15 +22,19 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import ArrayLike, NDArray
 
-from steelfast._arguments import as_index, as_number, as_weights
+from steelfast import _kernels
+from steelfast._arguments import as_count, as_finite, as_number, as_weights
 from steelfast._files import written_whole
-from steelfast.heads import HEADS, Head, IntArray
-from steelfast.models import LinearModel
-from steelfast.optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
-from steelfast.trainer import Epoch, train
+from steelfast.heads import HEADS, Head
+from steelfast.models import LinearModel, Scaling, standardized
+from steelfast.network import Network, as_sizes, n_parameters
+from steelfast.optimizers import SGD, Adam, LearningRate, Momentum, Optimizer, RMSProp
+from steelfast.schedules import Cosine, OneCycle, Step
+from steelfast.trainer import EarlyStopping, Epoch, train
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]
+    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
     from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
     from sklearn.utils import check_random_state, compute_class_weight  # type: ignore[import-untyped]
     from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
@@ -36,11 +45,15 @@ except ModuleNotFoundError as error:
 __all__ = ["SteelClassifier"]
 
 Array = NDArray[Any]
+IntArray = NDArray[np.int64]
 Loss = Literal["softmax_cross_entropy", "sigmoid_mse", "sigmoid_cross_entropy"]
 OptimizerName = Literal["sgd", "momentum", "rmsprop", "adam"]
+Schedule = Literal["constant", "step", "cosine", "one_cycle"]
+Activation = Literal["relu", "tanh"]
 FloatName = Literal["float64", "float32"]
+Callback = Callable[[Epoch], bool | None]
 
-_OPTIMIZERS: Mapping[str, Callable[[float], Optimizer]] = {
+_OPTIMIZERS: Mapping[str, Callable[[LearningRate], Optimizer]] = {
     "sgd": SGD,
     "momentum": Momentum,
     "rmsprop": RMSProp,
@@ -55,12 +68,53 @@ _SIGMOID_RATES = {"sgd": 2.0, "momentum": 0.2, "rmsprop": 0.01, "adam": 0.02}
 _SOFTMAX_L2 = 0.003
 
 _FORMAT = "steelfast.SteelClassifier"
-_FORMAT_VERSION = 2
-_NUMBERS = ("coef_", "intercept_", "mean_", "scale_")
+_FORMAT_VERSION = 3
+_SCALING = ("mean_", "scale_")
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The parameters of an estimator, checked, and with numbers for None."""
+
+    head: Head
+    optimizer: str
+    rate: float
+    schedule: str
+    n_epochs: int
+    batch_size: int
+    hidden: tuple[int, ...]
+    l2: float
+    early_stopping: EarlyStopping | None
+    validation_fraction: float
+
+    def begin(self, n_rows: int, rng: np.random.Generator) -> _Progress:
+        """A training of `n_epochs` through so many rows."""
+        n_steps = self.n_epochs * -(-n_rows // self.batch_size)
+        rate: LearningRate = self.rate
+        if self.schedule == "step":
+            rate = Step(self.rate, -(-n_steps // 3), 0.1)
+        elif self.schedule == "cosine":
+            rate = Cosine(self.rate, n_steps)
+        elif self.schedule == "one_cycle":
+            rate = OneCycle(self.rate, n_steps)
+        return _Progress(_OPTIMIZERS[self.optimizer](rate), rng.bit_generator)
+
+
+@dataclass
+class _Progress:
+    """What a training goes on with: what the optimiser remembers, and where the random numbers are."""
+
+    optimizer: Optimizer
+    bit_generator: np.random.BitGenerator
+
+    def shuffle(self, x: Array) -> None:
+        # always from the order of the rows: so an epoch is the same whether `fit` or `partial_fit` goes through it
+        x[:] = np.arange(len(x))
+        _kernels.shuffle(x, self.bit_generator)
 
 
 class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Linear classifier on standardised features, trained in minibatches by our kernels.
+    """Classifier on standardised features, linear or with hidden layers, trained in minibatches by our kernels.
 
     Parameters
     ----------
@@ -71,32 +125,56 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     optimizer : {"sgd", "momentum", "rmsprop", "adam"}, default="adam"
         How the weights follow the gradient, see `steelfast.optimizers`.
     learning_rate : float, default=None
-        None stands for a rate that suits the optimizer and the loss: 0.01 for the default ones.
+        None stands for a rate that suits the optimizer, the loss and the layers: 0.01 for the default ones.
+    schedule : {"constant", "step", "cosine", "one_cycle"}, default="constant"
+        How the rate goes on through `max_epochs`: not at all; to a tenth after each third; down to 0 along a cosine; or
+        up to it in the first 30 % and down to almost 0. See `steelfast.schedules`.
     batch_size : int, default=128
         Rows in a minibatch; with fewer rows than that, all of them.
     max_epochs : int, default=100
         How often the training goes through all rows.
+    hidden_layer_sizes : sequence of int, default=()
+        The widths of the hidden layers, see `steelfast.network`; without any the model is linear.
+    activation : {"relu", "tanh"}, default="relu"
+        Of the hidden layers.
+    dropout : float in [0, 1), default=0.0
+        The share of the hidden units that are left out of each step.
     l2 : float, default=None
-        Strength of the penalty l2/2 · Σ coef². None stands for 0.003 for the softmax, 0 for the sigmoids. The recorded
-        losses are without it.
+        Strength of the penalty l2/2 · Σ coef². None stands for a strength that suits the loss and the layers: 0.003 for
+        the linear softmax, 0 for the linear sigmoids. The recorded losses are without it.
     class_weight : dict or "balanced", default=None
         What the rows of each class count for; "balanced" makes all classes count the same.
     standardize : bool, default=True
         Give every feature mean 0 and variance 1 in the training rows; features that are constant
         become 0.
+    early_stopping : bool, default=False
+        Hold some rows out, stratified, unless `fit` is given others; stop when their loss no longer falls, and keep the
+        weights with which it was least.
+    validation_fraction : float in (0, 1), default=0.1
+        The share of the rows that is held out.
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+        Training stops early after this many epochs in a row in which the loss of the rows held out did not become
+        smaller by more than `tol` than it ever was.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights and the scaling of the fit before; the optimizer begins anew.
     dtype : {"float64", "float32"}, default="float64"
         What the training and the predictions compute in.
     verbose : bool, default=False
         Print a line for each epoch.
     random_state : int, RandomState instance or None, default=None
-        Shuffles the rows of each epoch. The same int gives the same model, to the last bit.
+        Draws the first weights of hidden layers and the rows that are held out, and shuffles the rows of each epoch.
+        The same int gives the same model, to the last bit.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
     coef_ : ndarray of shape (n_classes, n_features)
-        Weights of the standardised features, so that they compare.
+        Weights of the standardised features, so that they compare; without hidden layers.
     intercept_ : ndarray of shape (n_classes,)
+        Without hidden layers. Both may be set.
+    coefs_, intercepts_ : list of ndarray
+        With hidden layers: the weights, (n_inputs, n_outputs), and the biases of each layer.
     mean_, scale_ : ndarray of shape (n_features,)
         What is subtracted from a feature, and what it is then divided by; 0 and 1 without
         `standardize`.
@@ -129,17 +207,29 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     True
     """
 
+    classes_: Array
+    history_: list[Epoch]
+
     def __init__(
         self,
         loss: Loss = "softmax_cross_entropy",
         optimizer: OptimizerName = "adam",
         *,
         learning_rate: float | None = None,
+        schedule: Schedule = "constant",
         batch_size: int = 128,
         max_epochs: int = 100,
+        hidden_layer_sizes: Sequence[int] | int = (),
+        activation: Activation = "relu",
+        dropout: float = 0.0,
         l2: float | None = None,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         standardize: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
         dtype: FloatName = "float64",
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -147,11 +237,20 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
         self.l2 = l2
         self.class_weight = class_weight
         self.standardize = standardize
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
         self.dtype = dtype
         self.verbose = verbose
         self.random_state = random_state
@@ -165,7 +264,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
-        callback: Callable[[Epoch], bool | None] | None = None,
+        callback: Callback | None = None,
     ) -> Self:
         """Learn from rows of features and their classes.
 
@@ -178,7 +277,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             What each row counts for.
         validation_data : tuple (X, y), default=None
             Rows held out: after each epoch their loss and accuracy go into `history_`. Nothing is
-            learned from them.
+            learned from them but, with `early_stopping`, when to stop.
         callback : callable, default=None
             Called after each epoch with its record, as in `history_`; training ends when it returns
             True.
@@ -191,78 +290,267 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If a parameter or an array is not what it should be, or if the training diverges.
+            If a parameter or an array is not what it should be, if a class has too few rows for some to be held out, or
+            if the training diverges. The estimator is what it was before.
         """
-        rows, targets = validate_data(self, X, y, dtype=np.float64, order="C")
-        check_classification_targets(targets)
-        head, optimizer, n_epochs, batch_size, l2 = self._settings()
-        classes, labels = np.unique(targets, return_inverse=True)
-        weights = None if sample_weight is None else _checked_weights(sample_weight, len(rows))
-        mean, scale = self._scaling(rows, weights)
-        weights = self._row_weights(classes, targets, labels, weights)
-        model = LinearModel(np.zeros((rows.shape[1], len(classes)), self.dtype), np.zeros(len(classes), self.dtype))
-
-        history = train(
-            model,
-            _standardized(rows, mean, scale, self.dtype),
-            labels,
-            head=head,
-            optimizer=optimizer,
-            n_epochs=n_epochs,
-            batch_size=min(batch_size, len(rows)),
-            rng=check_random_state(self.random_state),
-            l2=l2,
-            row_weights=weights,
-            validation_data=self._validation_data(validation_data, classes, mean, scale),
-            callback=self._reporting(callback),
-        )
-
-        self.learning_rate_, self.l2_ = optimizer.learning_rate, l2
-        self.classes_ = classes
-        self.coef_ = np.ascontiguousarray(model.weights.T)
-        self.intercept_ = model.bias.copy()
-        self.mean_, self.scale_ = mean, scale
-        self._record(history)
+        go_on = self.warm_start and self.__sklearn_is_fitted__()
+        with _unchanged_on_error(self):
+            settings = self._settings()
+            rows, targets = self._checked(X, y, reset=not go_on)
+            weights = None if sample_weight is None else _checked_weights(sample_weight, len(rows))
+            classes, labels = np.unique(targets, return_inverse=True)
+            if go_on and not np.array_equal(classes, self.classes_):
+                raise ValueError(
+                    f"y must have the classes of the fit before for a warm start, {self.classes_.tolist()!r:.200}, "
+                    f"got {classes.tolist()!r:.200}"
+                )
+            rng = _generator(self.random_state)
+            training = np.arange(len(rows))
+            if settings.early_stopping is not None and validation_data is None:
+                training, held_out = train_test_split(
+                    training,
+                    test_size=settings.validation_fraction,
+                    stratify=labels,
+                    random_state=int(rng.integers(1 << 32)),
+                )
+            row_weights = self._row_weights(classes, labels, weights)
+            if go_on:
+                model, history = copy.deepcopy(self._model), list(self.history_)
+                self._check_kept(model)
+            else:
+                self.classes_, history = classes, []
+                some = training if len(training) < len(rows) else slice(None)
+                self._set_scaling(rows[some], None if weights is None else weights[some])
+                model = self._new_model(rng)
+            validation: tuple[Any, ...] | None = None
+            if validation_data is not None:
+                validation = self._validation_data(validation_data)
+            elif settings.early_stopping is not None:
+                of_held_out = None if row_weights is None else row_weights[held_out]
+                validation = (self._standardized(rows[held_out]), labels[held_out], of_held_out)
+            if len(training) < len(rows):
+                rows, labels = rows[training], labels[training]
+                row_weights = None if row_weights is None else row_weights[training]
+            progress = settings.begin(len(rows), rng)
+            self._train(model, progress, settings, rows, labels, row_weights, validation, callback, history)
         return self
 
-    def _record(self, history: list[Epoch]) -> None:
-        self.history_ = history
-        self.loss_curve_ = [epoch["loss"] for epoch in history]
-        self.n_iter_ = len(history)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Go through these rows once, after what was learned before: for rows that come in parts.
 
-    def _settings(self) -> tuple[Head, Optimizer, int, int, float]:
+        As many calls with the same rows as `max_epochs` make the model that `fit` makes of them, to the last bit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The first rows also give the features' means and scales, which then stay: take rows of all kinds, or
+            standardise them yourself and set ``standardize=False``.
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come; needed in the first call, and then what it was.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each row counts for, among those of this call; so "balanced" classes are balanced within each call.
+
+        Returns
+        -------
+        self : SteelClassifier
+
+        Raises
+        ------
+        ValueError
+            As `fit`; also if `classes` are missing or others than before, if y has others, or with `early_stopping`.
+            The estimator is what it was before.
+
+        Notes
+        -----
+        Schedules of the learning rate count on as many parts of the size of the first as `max_epochs`.
+        """
+        first = not self.__sklearn_is_fitted__()
+        with _unchanged_on_error(self):
+            settings = self._settings()
+            if settings.early_stopping is not None:
+                raise ValueError("partial_fit cannot stop early: early_stopping must be False, got True")
+            if first and classes is None:
+                raise ValueError("classes must be given in the first call of partial_fit")
+            if classes is not None:
+                all_classes = np.unique(classes)
+                if not first and not np.array_equal(all_classes, self.classes_):
+                    raise ValueError(
+                        f"classes must stay those of the first call, {self.classes_.tolist()!r:.200}, "
+                        f"got {all_classes.tolist()!r:.200}"
+                    )
+            rows, targets = self._checked(X, y, reset=first)
+            weights = None if sample_weight is None else _checked_weights(sample_weight, len(rows))
+            if first:
+                self.classes_ = all_classes
+                labels = self._labels_of(targets, "y")
+                self._set_scaling(rows, weights)
+                rng = _generator(self.random_state)
+                model, progress, history = self._new_model(rng), settings.begin(len(rows), rng), []
+            else:
+                labels = self._labels_of(targets, "y")
+                # together: the optimiser knows the parameters by the array itself
+                model, progress = copy.deepcopy((self._model, self._progress))
+                self._check_kept(model)
+                history = self.history_
+                if progress is None:
+                    progress = settings.begin(len(rows), _generator(self.random_state))
+            row_weights = self._row_weights(self.classes_, labels, weights)
+            once = replace(settings, n_epochs=1)
+            self._train(model, progress, once, rows, labels, row_weights, None, None, history)
+        return self
+
+    def _train(
+        self,
+        model: LinearModel | Network,
+        progress: _Progress,
+        settings: _Settings,
+        rows: Array,
+        labels: IntArray,
+        row_weights: Array | None,
+        validation_data: tuple[Any, ...] | None,
+        callback: Callback | None,
+        history: list[Epoch],
+    ) -> None:
+        new = train(
+            model,
+            self._standardized(rows),
+            labels,
+            head=settings.head,
+            optimizer=progress.optimizer,
+            n_epochs=settings.n_epochs,
+            batch_size=min(settings.batch_size, len(rows)),
+            rng=progress,
+            l2=settings.l2,
+            row_weights=row_weights,
+            validation_data=validation_data,
+            early_stopping=settings.early_stopping,
+            callback=self._reporting(callback),
+            first_epoch=len(history) + 1,
+        )
+        self._model, self._progress = model, progress
+        self.learning_rate_, self.l2_ = settings.rate, settings.l2
+        history.extend(new)
+        self.history_ = history
+
+    def _settings(self) -> _Settings:
         """The parameters, checked."""
         head = HEADS[_one_of(self.loss, "loss", Loss)]
-        make = _OPTIMIZERS[_one_of(self.optimizer, "optimizer", OptimizerName)]
+        _one_of(self.optimizer, "optimizer", OptimizerName)
+        _one_of(self.schedule, "schedule", Schedule)
+        _one_of(self.activation, "activation", Activation)
         _one_of(self.dtype, "dtype", FloatName)
+        as_number(self.dropout, "dropout", 0.0, 1.0, below=True)
+        hidden = as_sizes(self.hidden_layer_sizes)
         on_softmax = head.name == "softmax_cross_entropy"
         rate, l2 = self.learning_rate, self.l2
         if rate is None:
             rate = (_SOFTMAX_RATES if on_softmax else _SIGMOID_RATES)[self.optimizer]
         if l2 is None:
             l2 = _SOFTMAX_L2 if on_softmax else 0.0
-        return (
-            head,
-            make(rate),
-            _at_least_one(self.max_epochs, "max_epochs"),
-            _at_least_one(self.batch_size, "batch_size"),
-            as_number(l2, "l2", 0.0, np.inf, below=True),
+        stopping = EarlyStopping(
+            as_count(self.n_iter_no_change, "n_iter_no_change", 1), as_number(self.tol, "tol", 0.0, np.inf, below=True)
+        )
+        fraction = as_number(self.validation_fraction, "validation_fraction", 0.0, 1.0, below=True)
+        if fraction == 0:
+            raise ValueError("validation_fraction must be above 0, got 0.0")
+        return _Settings(
+            head=head,
+            optimizer=self.optimizer,
+            rate=as_number(rate, "learning_rate", 0.0, np.inf, below=True),
+            schedule=self.schedule,
+            n_epochs=as_count(self.max_epochs, "max_epochs", 1),
+            batch_size=as_count(self.batch_size, "batch_size", 1),
+            hidden=hidden,
+            l2=as_number(l2, "l2", 0.0, np.inf, below=True),
+            early_stopping=stopping if self.early_stopping else None,
+            validation_fraction=fraction,
         )
 
-    def _scaling(self, X: Array, weights: Array | None) -> tuple[Array, Array]:
-        if not self.standardize:
-            return np.zeros(X.shape[1]), np.ones(X.shape[1])
-        scaler = StandardScaler().fit(X, sample_weight=weights)
-        return scaler.mean_, scaler.scale_
+    def _checked(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[Array, Array]:
+        """Rows and targets as arrays, as scikit-learn wants them checked; what nothing can be wrong with fast."""
+        if (
+            type(X) is type(y) is np.ndarray
+            and _is_plain(X)
+            and len(X) > 0 < X.shape[1]
+            and y.ndim == 1
+            and len(y) == len(X)
+            and y.dtype.kind in "biuU"
+            and (reset or self._fits(X))
+        ):
+            if reset:
+                self.n_features_in_ = X.shape[1]
+                self.__dict__.pop("feature_names_in_", None)
+            return X, y
+        rows, targets = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C", reset=reset)
+        check_classification_targets(targets)
+        return rows, targets
 
-    def _row_weights(self, classes: Array, y: Array, labels: IntArray, weights: Array | None) -> Array | None:
+    def _fits(self, X: Array) -> bool:
+        return X.shape[1] == self.n_features_in_ and "feature_names_in_" not in vars(self)
+
+    def _set_scaling(self, X: Array, weights: Array | None) -> None:
+        if self.standardize:
+            scaler = StandardScaler().fit(X.astype(np.float64, copy=False), sample_weight=weights)
+            self.mean_, self.scale_ = scaler.mean_, scaler.scale_
+        else:
+            self.mean_, self.scale_ = np.zeros(X.shape[1]), np.ones(X.shape[1])
+
+    @property
+    def _scaling(self) -> Scaling | None:
+        return (self.mean_, self.scale_) if self.standardize else None
+
+    def _standardized(self, X: Array) -> Array:
+        return standardized(X, self._scaling, self.dtype)
+
+    def _new_model(self, rng: np.random.Generator) -> LinearModel | Network:
+        n_features, n_classes = self.n_features_in_, len(self.classes_)
+        hidden = as_sizes(self.hidden_layer_sizes)
+        if not hidden:
+            return LinearModel(np.zeros((n_features, n_classes), self.dtype), np.zeros(n_classes, self.dtype))
+        return Network(
+            n_features, hidden, n_classes, activation=self.activation, dropout=self.dropout, rng=rng, dtype=self.dtype
+        )
+
+    def _check_kept(self, model: LinearModel | Network) -> None:
+        """What shaped the model must not have been set anew."""
+        wanted: dict[str, Any] = {"dtype": self.dtype, "hidden_layer_sizes": as_sizes(self.hidden_layer_sizes)}
+        kept: dict[str, Any] = {"dtype": model.parameters[0].dtype.name, "hidden_layer_sizes": ()}
+        if isinstance(model, Network):
+            wanted |= {"activation": self.activation, "dropout": self.dropout}
+            kept |= {
+                "hidden_layer_sizes": model.layer_sizes[1:-1],
+                "activation": model.activation,
+                "dropout": model.dropout,
+            }
+        for name, value in wanted.items():
+            if value != kept[name]:
+                raise ValueError(f"{name} must stay {kept[name]!r} to go on from the fit before, got {value!r}")
+
+    def _labels_of(self, targets: Array, name: str) -> IntArray:
+        """The number of each target's class."""
+        unknown = np.setdiff1d(targets, self.classes_)
+        if unknown.size:
+            raise ValueError(
+                f"{name} has the class {unknown.tolist()[0]!r}, which is none of {self.classes_.tolist()!r:.200}"
+            )
+        return np.searchsorted(self.classes_, targets)
+
+    def _row_weights(self, classes: Array, labels: IntArray, weights: Array | None) -> Array | None:
         """Weights of the rows times those of their classes, scaled to mean 1; None if all are 1."""
         if self.class_weight is not None:
             if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-                totals = np.bincount(labels, weights)  # 0 for a class whose rows all weigh 0
+                totals = np.bincount(labels, weights, len(classes))  # 0 for a class whose rows all weigh 0
                 of_class = np.divide(1.0, totals, out=np.zeros(len(classes)), where=totals > 0)
             else:
-                of_class = compute_class_weight(self.class_weight, classes=classes, y=y)
+                of_class = compute_class_weight(self.class_weight, classes=classes, y=classes)
             of_row = as_weights(of_class, "class_weight", (len(classes),), np.dtype(float))[labels]
             weights = of_row if weights is None else weights * of_row
         if weights is None:
@@ -272,18 +560,11 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         row_weights: Array = (weights / weights.mean()).astype(self.dtype)
         return row_weights
 
-    def _validation_data(
-        self, data: tuple[ArrayLike, ArrayLike] | None, classes: Array, mean: Array, scale: Array
-    ) -> tuple[Array, IntArray] | None:
-        if data is None:
-            return None
-        rows, targets = validate_data(self, *data, dtype=np.float64, order="C", reset=False)
-        unknown = np.setdiff1d(targets, classes)
-        if unknown.size:
-            raise ValueError(f"validation_data has the class {unknown.tolist()[0]!r}, which y has not")
-        return _standardized(rows, mean, scale, self.dtype), np.searchsorted(classes, targets)
+    def _validation_data(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, IntArray]:
+        rows, targets = validate_data(self, *data, dtype=[np.float64, np.float32], order="C", reset=False)
+        return self._standardized(rows), self._labels_of(targets, "validation_data")
 
-    def _reporting(self, callback: Callable[[Epoch], bool | None] | None) -> Callable[[Epoch], bool | None] | None:
+    def _reporting(self, callback: Callback | None) -> Callback | None:
         if not self.verbose:
             return callback
 
@@ -294,14 +575,69 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         return report
 
+    # ------------------------------------------------------------------------------ what was learned
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_model" in vars(self)
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        return [epoch["loss"] for epoch in self.history_]
+
+    @property
+    def n_iter_(self) -> int:
+        return len(self.history_)
+
+    @property
+    def coef_(self) -> Array:
+        return self._linear.weights.T
+
+    @coef_.setter
+    def coef_(self, coef: ArrayLike) -> None:
+        weights = self._linear.weights
+        weights[...] = as_finite(coef, "coef_", weights.T.shape, weights.dtype).T
+
+    @property
+    def intercept_(self) -> Array:
+        return self._linear.bias
+
+    @intercept_.setter
+    def intercept_(self, intercept: ArrayLike) -> None:
+        bias = self._linear.bias
+        bias[...] = as_finite(intercept, "intercept_", bias.shape, bias.dtype)
+
+    @property
+    def coefs_(self) -> list[Array]:
+        return self._network.weights
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        return self._network.biases
+
+    @property
+    def _linear(self) -> LinearModel:
+        model = vars(self).get("_model")
+        if isinstance(model, LinearModel):
+            return model
+        raise AttributeError("coef_ and intercept_ are those of a fitted classifier without hidden layers")
+
+    @property
+    def _network(self) -> Network:
+        model = vars(self).get("_model")
+        if isinstance(model, Network):
+            return model
+        raise AttributeError("coefs_ and intercepts_ are those of a fitted classifier with hidden layers")
+
     # ------------------------------------------------------------------------------ prediction
 
-    def decision_function(self, X: ArrayLike) -> Array:
+    def decision_function(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """Scores of the classes: the larger, the likelier.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        check_input : bool, default=True
+            Whether to look for what is wrong with X; if not, it must be a C-contiguous array of float32 or float64.
 
         Returns
         -------
@@ -309,61 +645,69 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             The logits, ``(X - mean_) / scale_ @ coef_.T + intercept_``; with two classes the
             log-odds of `classes_[1]`.
         """
-        logits = self._logits(X)
+        logits = self._logits(X, check_input)
         if len(self.classes_) != 2:
             return logits
         scores = HEADS[self.loss].scores(logits)
         log_odds: Array = scores[:, 1] - scores[:, 0]
         return log_odds
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """The likeliest class of each row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        check_input : bool, default=True
+            Whether to look for what is wrong with X; if not, it must be a C-contiguous array of float32 or float64.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
         """
-        logits = self._logits(X)
+        logits = self._logits(X, check_input)
         predicted: Array = self.classes_[logits.argmax(axis=1)]
         return predicted
 
-    def predict_proba(self, X: ArrayLike) -> Array:
+    def predict_proba(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """The probability of each class, in the order of `classes_`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        check_input : bool, default=True
+            Whether to look for what is wrong with X; if not, it must be a C-contiguous array of float32 or float64.
 
         Returns
         -------
         probs : ndarray of shape (n_samples, n_classes)
         """
-        logits = self._logits(X)
+        logits = self._logits(X, check_input)
         return HEADS[self.loss].probabilities(logits)
 
-    def predict_log_proba(self, X: ArrayLike) -> Array:
+    def predict_log_proba(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """The logarithms of the probabilities, finite where these are too small to tell from 0.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        check_input : bool, default=True
+            Whether to look for what is wrong with X; if not, it must be a C-contiguous array of float32 or float64.
 
         Returns
         -------
         log_probs : ndarray of shape (n_samples, n_classes)
         """
-        logits = self._logits(X)
+        logits = self._logits(X, check_input)
         return HEADS[self.loss].log_probabilities(logits)
 
-    def _logits(self, X: ArrayLike) -> Array:
-        check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, order="C", reset=False)
-        standardized = _standardized(rows, self.mean_, self.scale_, self.coef_.dtype)
-        return LinearModel(self.coef_.T, self.intercept_).logits(standardized)
+    def _logits(self, X: ArrayLike, check_input: bool) -> Array:
+        rows: Any = X
+        if check_input:
+            check_is_fitted(self)
+            if not (type(X) is np.ndarray and len(X) and _is_plain(X) and self._fits(X)):
+                rows = validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+        return self._model.logits(rows, self._scaling)
 
     # ------------------------------------------------------------------------------ files
 
@@ -428,9 +772,30 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return classifier
 
 
-def _standardized(X: Array, mean: Array, scale: Array, dtype: Any) -> Array:
-    standardized: Array = ((X - mean) / scale).astype(dtype)
-    return standardized
+@contextmanager
+def _unchanged_on_error(classifier: SteelClassifier) -> Iterator[None]:
+    before = dict(classifier.__dict__)
+    try:
+        yield
+    except BaseException:
+        classifier.__dict__.clear()
+        classifier.__dict__.update(before)
+        raise
+
+
+def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
+    """A generator of our own: of an int the one of that seed, and else one that scikit-learn's generator seeds."""
+    if isinstance(random_state, Integral):
+        return np.random.default_rng(as_count(random_state, "random_state", 0))
+    return np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4, dtype=np.uint32))
+
+
+def _is_plain(X: Array) -> bool:
+    """A C-contiguous table of finite float32 or float64."""
+    if X.ndim != 2 or X.dtype not in (np.float64, np.float32) or not (X.flags.c_contiguous and X.flags.aligned):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.add.reduce(X, axis=None))
 
 
 def _one_of(value: object, name: str, choices: Any) -> str:
@@ -438,13 +803,6 @@ def _one_of(value: object, name: str, choices: Any) -> str:
     if not isinstance(value, str) or value not in names:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {value!r:.60}")
     return value
-
-
-def _at_least_one(value: object, name: str) -> int:
-    number = as_index(value, name)
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1, got {number}")
-    return number
 
 
 def _checked_weights(sample_weight: ArrayLike, n_samples: int) -> Array:
@@ -460,6 +818,7 @@ def _packed(classifier: SteelClassifier) -> dict[str, Any]:
     if isinstance(classifier.class_weight, Mapping):
         # as pairs: the keys of an object in JSON are texts
         parameters["class_weight"] = list(classifier.class_weight.items())
+    parameters["hidden_layer_sizes"] = list(as_sizes(classifier.hidden_layer_sizes))
     if isinstance(classifier.random_state, np.random.RandomState):
         parameters["random_state"] = None
     about = {
@@ -473,8 +832,12 @@ def _packed(classifier: SteelClassifier) -> dict[str, Any]:
     arrays = {
         "about": np.frombuffer(json.dumps(about, default=lambda scalar: scalar.item()).encode(), np.uint8),
         "classes_": classes.astype(str) if classes.dtype == object else classes,
-        **{name: getattr(classifier, name) for name in _NUMBERS},
+        **{name: getattr(classifier, name) for name in _SCALING},
     }
+    if isinstance(classifier._model, Network):
+        arrays["parameters"] = classifier._model.parameters[0]
+    else:
+        arrays |= {"coef_": classifier.coef_, "intercept_": classifier.intercept_}
     if hasattr(classifier, "feature_names_in_"):
         arrays["feature_names_in_"] = classifier.feature_names_in_.astype(str)
     return arrays
@@ -485,33 +848,45 @@ def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
     if (about["format"], about["version"]) != (_FORMAT, _FORMAT_VERSION):
         raise ValueError(f"format {about['format']} {about['version']}, wanted {_FORMAT} {_FORMAT_VERSION}")
     parameters = about["parameters"]
+    parameters["hidden_layer_sizes"] = tuple(parameters["hidden_layer_sizes"])
     if isinstance(parameters["class_weight"], list):
         parameters["class_weight"] = dict(parameters["class_weight"])
     classifier = cls(**parameters)
-    _, optimizer, _, _, l2 = classifier._settings()
-    classifier.learning_rate_, classifier.l2_ = optimizer.learning_rate, l2
+    settings = classifier._settings()
+    classifier.learning_rate_, classifier.l2_ = settings.rate, settings.l2
 
-    n_classes, n_features = arrays["coef_"].shape
+    [n_classes], [n_features] = arrays["classes_"].shape, arrays["mean_"].shape
     classifier.n_features_in_ = n_features
-    shapes = {
-        "coef_": (n_classes, n_features),
-        "intercept_": (n_classes,),
-        "mean_": (n_features,),
-        "scale_": (n_features,),
-        "classes_": (n_classes,),
-    }
+    shapes: dict[str, tuple[int, ...]] = {"mean_": (n_features,), "scale_": (n_features,)}
+    if settings.hidden:
+        shapes["parameters"] = (n_parameters(n_features, settings.hidden, n_classes),)
+    else:
+        shapes |= {"coef_": (n_classes, n_features), "intercept_": (n_classes,)}
+    numbers = {name: _checked_numbers(arrays[name], name, shape) for name, shape in shapes.items()}
+    classifier.mean_, classifier.scale_ = numbers["mean_"], numbers["scale_"]
+    as_text = about["classes_are_objects"]
+    classifier.classes_ = arrays["classes_"].astype(object) if as_text else arrays["classes_"]
     if "feature_names_in_" in arrays:
-        shapes["feature_names_in_"] = (n_features,)
-    for name, shape in shapes.items():
-        array = arrays[name]
-        if array.shape != shape:
-            raise ValueError(f"{name} has shape {array.shape}, wanted {shape}")
-        if name in _NUMBERS:
-            _one_of(array.dtype.name, f"dtype of {name}", FloatName)
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name} has numbers that are not finite")
-        elif name == "feature_names_in_" or about["classes_are_objects"]:
-            array = array.astype(object)
-        setattr(classifier, name, array)
-    classifier._record(about["history"])
+        names = arrays["feature_names_in_"]
+        if names.shape != (n_features,):
+            raise ValueError(f"feature_names_in_ has shape {names.shape}, wanted {(n_features,)}")
+        classifier.feature_names_in_ = names.astype(object)
+    if settings.hidden:
+        classifier._model = classifier._new_model(_generator(classifier.random_state))
+        classifier._model.parameters[0][...] = numbers["parameters"]
+    else:
+        classifier._model = LinearModel(numbers["coef_"].T, numbers["intercept_"])
+    classifier._progress = None
+    classifier.history_ = about["history"]
+    if not isinstance(classifier.history_, list) or any(not {"epoch", "loss"} <= set(e) for e in classifier.history_):
+        raise ValueError("history is no list of epochs")
     return classifier
+
+
+def _checked_numbers(array: Array, name: str, shape: tuple[int, ...]) -> Array:
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, wanted {shape}")
+    _one_of(array.dtype.name, f"dtype of {name}", FloatName)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has numbers that are not finite")
+    return array

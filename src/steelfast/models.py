@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from steelfast import _kernels
 from steelfast.heads import Head
 from steelfast.optimizers import Optimizer
 
-__all__ = ["LinearModel", "Model"]
+__all__ = ["LinearModel", "Model", "Scaling", "standardized"]
 
 Array = NDArray[Any]  # of float32 or float64, one dtype in a training
 IntArray = NDArray[np.int64]
+Scaling: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+# a product with more parameters than this is better off with BLAS
+_MOST_PARAMETERS = 1 << 15
+
+
+def standardized(X: Array, scaling: Scaling | None, dtype: DTypeLike) -> Array:
+    """(X - mean) / scale in this dtype, or X itself where there is no scaling; C-contiguous."""
+    if scaling is not None:
+        mean, scale = scaling
+        X = X - mean
+        X /= scale
+    return np.ascontiguousarray(X, dtype)
 
 
 class Model(Protocol):
@@ -28,8 +41,12 @@ class Model(Protocol):
 
     parameters: tuple[Array, ...]
 
-    def logits(self, X: Array) -> Array:
-        """The logits of rows of features, shape (n, n_classes)."""
+    def logits(self, X: Array, scaling: Scaling | None = None) -> Array:
+        """The logits of rows of features, shape (n, n_classes).
+
+        X is C-contiguous, float32 or float64 whatever the model is; `scaling` are a mean and a scale of each feature,
+        float64: x = (X - mean) / scale is what the model sees.
+        """
 
     def train_epoch(
         self,
@@ -79,9 +96,12 @@ class LinearModel:
         bias: Array = self.parameters[0][-1]
         return bias
 
-    def logits(self, X: Array) -> Array:
-        """The logits of rows of features, shape (n, n_classes)."""
-        logits: Array = X @ self.weights + self.bias
+    def logits(self, X: Array, scaling: Scaling | None = None) -> Array:
+        """The logits of rows of features, see `Model`."""
+        [parameters] = self.parameters
+        if parameters.size <= _MOST_PARAMETERS:
+            return _kernels.linear_logits(X, parameters, *(() if scaling is None else (scaling[0], 1 / scaling[1])))
+        logits: Array = standardized(X, scaling, parameters.dtype) @ self.weights + self.bias
         return logits
 
     def train_epoch(

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from steelfast import _kernels
-from steelfast._arguments import as_index, as_number, described
+from steelfast._arguments import as_count, as_number, described
 from steelfast.heads import Head
+from steelfast.models import Scaling, standardized
 from steelfast.optimizers import Optimizer
 
-__all__ = ["Network"]
+__all__ = ["Network", "as_sizes", "n_parameters"]
 
 Array = NDArray[Any]  # of float32 or float64, one dtype in a network
 IntArray = NDArray[np.int64]
@@ -95,9 +96,9 @@ class Network:
         dtype: DTypeLike = np.float64,
     ) -> None:
         self.layer_sizes = (
-            _as_size(n_features, "n_features"),
-            *_as_hidden(hidden_layer_sizes),
-            _as_size(n_classes, "n_classes"),
+            as_count(n_features, "n_features", 1),
+            *as_sizes(hidden_layer_sizes),
+            as_count(n_classes, "n_classes", 1),
         )
         if not isinstance(activation, str) or activation not in _VARIANCES:
             raise ValueError(f"activation must be one of {', '.join(_VARIANCES)}, got {activation!r:.60}")
@@ -105,7 +106,9 @@ class Network:
         self.dropout = as_number(dropout, "dropout", 0.0, 1.0, below=True)
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-        self.parameters: tuple[Array, ...] = (np.zeros(sum(m * (n + 1) for m, n in self._shapes), dtype),)
+        self.parameters: tuple[Array, ...] = (
+            np.zeros(n_parameters(self.layer_sizes[0], self.layer_sizes[1:-1], self.layer_sizes[-1]), dtype),
+        )
         for weights in self.weights:
             weights[...] = np.sqrt(_VARIANCES[activation](*weights.shape)) * rng.standard_normal(weights.shape)
         self._dropping = np.random.SFC64(int.from_bytes(rng.bytes(16), "little")) if self.dropout else None
@@ -118,16 +121,17 @@ class Network:
     def biases(self) -> list[Array]:
         return self._layers_of(self.parameters[0])[1]
 
-    def logits(self, X: Array) -> Array:
-        """The logits of rows of features, shape (n, n_classes); no unit drops out."""
-        self._check(X)
+    def logits(self, X: Array, scaling: Scaling | None = None) -> Array:
+        """The logits of rows of features, see `Model`; no unit drops out."""
         [parameters] = self.parameters
         logits = np.empty((len(X), self.layer_sizes[-1]), parameters.dtype)
         passes = _Passes(self, min(_ROWS_AT_ONCE, len(X)))
         for start in range(0, len(X), _ROWS_AT_ONCE):
             batch = slice(start, start + _ROWS_AT_ONCE)
-            passes = passes.of(len(X[batch]))
-            logits[batch] = passes.forward(X[batch])
+            rows = standardized(X[batch], scaling, parameters.dtype)
+            self._check(rows)
+            passes = passes.of(len(rows))
+            logits[batch] = passes.forward(rows)
         return logits
 
     def value_and_grad(
@@ -289,13 +293,12 @@ class _Passes:
             self._all_weight_grads += l2 * self._all_weights
 
 
-def _as_hidden(x: object) -> list[int]:
+def as_sizes(x: object) -> tuple[int, ...]:
+    """Widths of hidden layers, from those that a user gives, or from a single one."""
     sizes = x if isinstance(x, Iterable) else [x]
-    return [_as_size(size, "each of hidden_layer_sizes") for size in sizes]
+    return tuple(as_count(size, "each of hidden_layer_sizes", 1) for size in sizes)
 
 
-def _as_size(x: object, name: str) -> int:
-    size = as_index(x, name)
-    if size < 1:
-        raise ValueError(f"{name} must be at least 1, got {size}")
-    return size
+def n_parameters(n_features: int, hidden_layer_sizes: Sequence[int], n_classes: int) -> int:
+    """How many numbers a network of these widths has."""
+    return sum((n + 1) * m for n, m in pairwise([n_features, *hidden_layer_sizes, n_classes]))

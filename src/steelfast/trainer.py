@@ -64,7 +64,7 @@ def train(
     rng: Shuffler,
     l2: float = 0.0,
     row_weights: Array | None = None,
-    validation_data: tuple[Array, IntArray] | None = None,
+    validation_data: tuple[Array, IntArray] | tuple[Array, IntArray, Array | None] | None = None,
     early_stopping: EarlyStopping | None = None,
     callback: Callable[[Epoch], bool | None] | None = None,
     first_epoch: int = 1,
@@ -88,7 +88,7 @@ def train(
         it.
     row_weights : array of shape (n,), optional
         What each row counts for; of mean 1, or they scale the steps.
-    validation_data : (X, labels), optional
+    validation_data : (X, labels) or (X, labels, row_weights), optional
         Rows held out, to evaluate the model on after each epoch.
     early_stopping : EarlyStopping, optional
         Needs validation_data.
@@ -137,7 +137,8 @@ def train(
             raise ValueError(_divergence(number, X, optimizer))
         epoch: Epoch = {"epoch": number, "loss": loss, "accuracy": accuracy}
         if validation_data is not None:
-            epoch["validation_loss"], epoch["validation_accuracy"] = evaluate(model, *validation_data, head)
+            rows, targets, *weights = validation_data
+            epoch["validation_loss"], epoch["validation_accuracy"] = evaluate(model, rows, targets, head, *weights)
         history.append(epoch)
         stop = callback is not None and callback(epoch)
         if early_stopping is not None:
@@ -162,7 +163,10 @@ def _divergence(number: int, X: Array, optimizer: Optimizer) -> str:
     )
 
 
-def evaluate(model: Model, X: Array, labels: IntArray, head: Head) -> tuple[float, float]:
-    """The mean loss and the accuracy of the model on these rows."""
-    loss, correct = head.differentiate(model.logits(X), labels)
-    return loss / len(X), correct / len(X)
+def evaluate(
+    model: Model, X: Array, labels: IntArray, head: Head, row_weights: Array | None = None
+) -> tuple[float, float]:
+    """The mean loss and the accuracy of the model on these rows, each of which counts its weight."""
+    loss, correct = head.differentiate(model.logits(X), labels, row_weights=row_weights)
+    total = len(X) if row_weights is None else float(row_weights.sum(dtype=np.float64))
+    return loss / total, correct / total
