@@ -952,7 +952,7 @@ def test_a_full_disk_is_one_line(monkeypatch, unbuffered):
     ("tool", "line", "message"),
     [
         (exhaustive_float32, "--every 0", "--every must be from 1 to 2**32 - 1, got 0"),
-        (exhaustive_float32, "--functions exp foo", "--functions must be of exp, log, log1p, sigmoid"),
+        (exhaustive_float32, "--functions exp foo", "--functions must be of exp, log, log1p, tanh, sigmoid"),
         (same_bits, "", "the following arguments are required: command"),
         (same_bits, "record", "the following arguments are required: FILE"),
         (same_bits, "compare recorded.npz", "the following arguments are required: ISA"),
@@ -961,7 +961,8 @@ def test_a_full_disk_is_one_line(monkeypatch, unbuffered):
 )
 def test_a_tool_refuses_a_wrong_command_line(monkeypatch, capsys, tool, line, message):
     monkeypatch.setattr(sys, "argv", ["tool", *line.split()])
-    monkeypatch.setattr(exhaustive_float32, "compiled", lambda *_: SimpleNamespace(exp=None, log=None, log1p=None))
+    functions = SimpleNamespace(exp=None, log=None, log1p=None, tanh=None)
+    monkeypatch.setattr(exhaustive_float32, "compiled", lambda *_: functions)
     with pytest.raises(SystemExit) as done:
         tool.main()
     assert done.value.code == 2

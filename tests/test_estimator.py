@@ -1,7 +1,9 @@
 """SteelClassifier: scikit-learn's own checks, what it learns, and models as files."""
 
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -17,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import steelfast
 from steelfast import SteelClassifier
 from steelfast.datasets import load_steel_plates, read_steel_plates
+from steelfast.schedules import Cosine, OneCycle, Step
 
 LOSSES = ["softmax_cross_entropy", "sigmoid_mse", "sigmoid_cross_entropy"]
 OPTIMIZERS = ["sgd", "momentum", "rmsprop", "adam"]
@@ -56,14 +59,22 @@ def heaps(n_classes=3):
     return X * [100, 0.01] + [5000, -3], y
 
 
+NETWORK = {"hidden_layer_sizes": (9, 5)}
+
+
 def quick(**parameters):
     return SteelClassifier(**({"max_epochs": 3, "random_state": 0} | parameters))
 
 
 def state(classifier):
     """All that was learned, bit for bit."""
-    arrays = ("coef_", "intercept_", "mean_", "scale_", "classes_")
-    return [getattr(classifier, name).tolist() for name in arrays], classifier.history_
+    names = ("coefs_", "intercepts_") if hasattr(classifier, "coefs_") else ("coef_", "intercept_")
+    learned = [[layer.tolist() for layer in getattr(classifier, name)] for name in names]
+    return (
+        learned,
+        [getattr(classifier, name).tolist() for name in ("mean_", "scale_", "classes_")],
+        classifier.history_,
+    )
 
 
 # ---- scikit-learn's checks
@@ -76,6 +87,9 @@ def state(classifier):
         SteelClassifier(loss="sigmoid_cross_entropy", optimizer="sgd"),
         SteelClassifier(optimizer="momentum", class_weight="balanced", l2=1e-4),
         SteelClassifier(standardize=False),
+        SteelClassifier(hidden_layer_sizes=(16,)),
+        SteelClassifier(loss="sigmoid_mse", hidden_layer_sizes=(8, 4), activation="tanh", schedule="cosine"),
+        SteelClassifier(optimizer="rmsprop", schedule="one_cycle", l2=0.0),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
@@ -132,6 +146,20 @@ def test_cross_validation_on_the_real_file(real, loss, accuracy, worst_log_loss)
     probs = cross_val_predict(classifier, X, y, cv=folds, method="predict_proba")
     assert np.mean(np.unique(y)[probs.argmax(axis=1)] == y) >= accuracy
     assert log_loss(y, probs) < worst_log_loss
+
+
+def test_cross_validation_of_a_hidden_layer_on_the_real_file(real):
+    X, y = real
+    folds = StratifiedKFold(10, shuffle=True, random_state=0)
+    classifier = SteelClassifier(hidden_layer_sizes=(64,), random_state=0)
+    probs = cross_val_predict(classifier, X, y, cv=folds, method="predict_proba")
+    predicted = probs.argmax(axis=1)
+    assert np.mean(np.unique(y)[predicted] == y) >= 0.755
+    assert log_loss(y, probs) < 0.66
+    # calibrated: the mean distance, over ten ranges of confidence, between confidence and accuracy
+    confidence, right = probs.max(axis=1), np.unique(y)[predicted] == y
+    ranges = np.minimum((10 * confidence).astype(int), 9)
+    assert np.abs(np.bincount(ranges, right - confidence)).sum() / len(y) < 0.035
 
 
 def test_a_hold_out_on_the_real_file(real):
@@ -365,6 +393,17 @@ def test_one_class():
         ({"batch_size": 0}, ValueError, "^batch_size must be at least 1, got 0"),
         ({"batch_size": 1.5}, TypeError, "^batch_size must be an integer"),
         ({"max_epochs": -1}, ValueError, "^max_epochs must be at least 1, got -1"),
+        ({"schedule": "linear"}, ValueError, "^schedule must be one of .*'linear'"),
+        ({"activation": "gelu"}, ValueError, "^activation must be one of .*'gelu'"),
+        ({"hidden_layer_sizes": (8, 0)}, ValueError, "^each of hidden_layer_sizes must be at least 1, got 0"),
+        ({"hidden_layer_sizes": 2.5}, TypeError, "^each of hidden_layer_sizes must be an integer"),
+        ({"hidden_layer_sizes": "64"}, TypeError, "^each of hidden_layer_sizes must be an integer"),
+        ({"dropout": 1.0}, ValueError, "^dropout must be at least 0 and below 1, got 1"),
+        ({"n_iter_no_change": 0}, ValueError, "^n_iter_no_change must be at least 1, got 0"),
+        ({"tol": -1.0}, ValueError, "^tol must be at least 0"),
+        ({"validation_fraction": 0}, ValueError, "^validation_fraction must be above 0"),
+        ({"validation_fraction": 1}, ValueError, "^validation_fraction must be .*below 1, got 1"),
+        ({"random_state": -1}, ValueError, "^random_state must be at least 0, got -1"),
         ({"l2": -1e-3}, ValueError, "^l2 must be at least 0 and finite"),
         ({"l2": np.nan}, ValueError, "^l2 must be at least 0 and finite"),
         ({"dtype": "float16"}, ValueError, "^dtype must be one of .*'float16'"),
@@ -401,6 +440,378 @@ def test_divergence_is_an_error():
         SteelClassifier(optimizer="sgd", learning_rate=1e308, standardize=False).fit(X, y)
 
 
+@pytest.mark.parametrize("parameters", [{}, NETWORK])
+@pytest.mark.parametrize(
+    ("changed", "options", "message"),
+    [
+        ({"learning_rate": 1e300, "optimizer": "sgd", "standardize": False}, {}, "left the finite numbers"),
+        ({}, {"validation_data": (np.ones((2, 2)), [0, 9])}, "validation_data has the class 9"),
+        ({"l2": -1}, {}, "l2"),
+        ({}, {"callback": lambda epoch: 1 / 0 if epoch["epoch"] == 2 else None}, "division"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_fit_that_fails_leaves_the_one_before(small, parameters, changed, options, message):
+    classifier = quick(**parameters).fit(*small)
+    before, names = state(classifier), vars(classifier).keys()
+    X, y = heaps()
+    with pytest.raises((ValueError, ZeroDivisionError), match=message):
+        classifier.set_params(**changed).fit(X * 1e100, y, **options)
+    assert state(classifier) == before
+    assert vars(classifier).keys() == names
+    assert classifier.predict(small[0]).shape == (200,)
+
+
+def test_lists_and_arrays_of_other_layouts_are_the_same_rows(small):
+    """What needs no conversion takes a way of its own."""
+    X, y = small
+    expected = state(quick().fit(X, y))
+    for rows, labels in ((X.tolist(), y.tolist()), (np.asfortranarray(X), y), (X[::-1][::-1], y.astype(object))):
+        classifier = quick().fit(rows, labels)
+        assert state(classifier) == expected
+        assert classifier.predict_proba(rows).tolist() == quick().fit(X, y).predict_proba(X).tolist()
+
+
+def test_rows_of_float32_stay_what_they_are(small):
+    X, y = small
+    X = X.astype(np.float32)
+    assert state(quick().fit(X, y)) == state(quick().fit(X.astype(np.float64), y))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
+def test_numbers_that_are_not_finite_are_refused(small, method, number):
+    X, y = small[0].copy(), small[1]
+    classifier = quick().fit(X, y)
+    X[7, 3] = number
+    with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
+        getattr(classifier, method)(X, *(() if method == "predict" else (y,)))
+
+
+def test_rows_too_large_to_sum_are_fine():
+    X = np.linspace(1e307, 1.7e308, 40).reshape(20, 2)
+    classifier = quick(standardize=False, learning_rate=1e-320, optimizer="sgd").fit(X, np.arange(20) % 2)
+    assert classifier.predict(X).shape == (20,)
+
+
+def test_random_states():
+    X, y = heaps()
+    by_seed = [state(quick(random_state=seed).fit(X, y)) for seed in (3, np.int64(3), 4)]
+    assert by_seed[0] == by_seed[1] != by_seed[2]
+    by_generator = [state(quick(random_state=np.random.RandomState(3)).fit(X, y)) for _ in range(2)]
+    assert by_generator[0] == by_generator[1]
+    np.random.seed(0)  # noqa: NPY002 -- that None means NumPy's global generator is scikit-learn's rule
+    first = quick(random_state=None).fit(X, y)
+    np.random.seed(0)  # noqa: NPY002
+    assert state(first) == state(quick(random_state=None).fit(X, y))
+    assert state(first) != state(quick(random_state=None).fit(X, y))
+
+
+# ---- hidden layers
+
+
+@every_loss
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_what_no_linear_model_learns(loss, activation):
+    """Rings around each other."""
+    rng = np.random.default_rng(112)
+    y = np.arange(300) % 3
+    angle = rng.uniform(0, 2 * np.pi, 300)
+    X = ((1 + y) * np.stack([np.cos(angle), np.sin(angle)])).T + rng.normal(0, 0.1, (300, 2))
+    parameters = {"loss": loss, "activation": activation, "batch_size": 32, "learning_rate": 0.01, "random_state": 0}
+    classifier = SteelClassifier(hidden_layer_sizes=(32, 16), **parameters).fit(X, y)
+    assert classifier.score(X, y) > 0.97
+    assert SteelClassifier(loss=loss, random_state=0).fit(X, y).score(X, y) < 0.6
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@every_loss
+def test_the_network_is_what_its_attributes_say(small, loss, activation):
+    X, y = small
+    classifier = quick(loss=loss, activation=activation, **NETWORK).fit(X, y)
+    assert [w.shape for w in classifier.coefs_] == [(27, 9), (9, 5), (5, 7)]
+    assert [b.shape for b in classifier.intercepts_] == [(9,), (5,), (7,)]
+    h = (X - classifier.mean_) / classifier.scale_
+    for w, b in zip(classifier.coefs_[:-1], classifier.intercepts_[:-1], strict=True):
+        h = np.tanh(h @ w + b) if activation == "tanh" else np.maximum(h @ w + b, 0)
+    z = h @ classifier.coefs_[-1] + classifier.intercepts_[-1]
+    np.testing.assert_allclose(classifier.decision_function(X), z, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(classifier.predict_proba(X).sum(axis=1), 1, rtol=1e-13)
+    assert not hasattr(classifier, "coef_")
+    assert not hasattr(quick().fit(X, y), "coefs_")
+
+
+def test_a_single_width_is_a_single_layer(small):
+    assert state(quick(hidden_layer_sizes=6).fit(*small)) == state(quick(hidden_layer_sizes=[6]).fit(*small))
+
+
+def test_the_same_seed_drops_the_same_units_out(small):
+    first, second, none = (quick(dropout=rate, **NETWORK).fit(*small) for rate in (0.5, 0.5, 0.0))
+    assert state(first) == state(second)
+    assert state(first) != state(none)
+
+
+# ---- parts
+
+
+FITS = [
+    *({"loss": loss} for loss in LOSSES),
+    *({"optimizer": optimizer} for optimizer in OPTIMIZERS),
+    *({"schedule": schedule} for schedule in ("step", "cosine", "one_cycle")),
+    {"dtype": "float32", "optimizer": "momentum"},
+    {"class_weight": "balanced"},
+    {"standardize": False, "batch_size": 1000, "learning_rate": 1e-8, "optimizer": "sgd"},
+    NETWORK,
+    NETWORK | {"dropout": 0.3, "activation": "tanh", "schedule": "cosine"},
+]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("parameters", FITS, ids=str)
+def test_partial_fit_is_fit_epoch_by_epoch(small, parameters, weighted):
+    X, y = small
+    weights = np.random.default_rng(5).uniform(0, 2, len(y)) if weighted else None
+    whole = quick(**parameters).fit(X, y, sample_weight=weights)
+    parts = quick(**parameters)
+    for k in range(3):
+        assert parts.partial_fit(X, y, np.unique(y) if k == 0 else None, sample_weight=weights) is parts
+    assert state(parts) == state(whole)
+    assert parts.n_iter_ == 3
+    # and on from there
+    assert state(whole.partial_fit(X, y, sample_weight=weights)) == state(
+        parts.partial_fit(X, y, sample_weight=weights)
+    )
+
+
+def test_partial_fit_on_parts(twin):
+    X, y = twin
+    rows = np.random.default_rng(6).permutation(len(y))
+    classifier = SteelClassifier(random_state=0)
+    for _ in range(20):
+        for part in np.array_split(rows, 4):
+            classifier.partial_fit(X[part], y[part], classes=np.unique(y))
+    assert classifier.score(X, y) > 0.72
+    assert classifier.n_iter_ == 80
+    first = np.array_split(rows, 4)[0]
+    np.testing.assert_allclose(classifier.mean_, X[first].mean(axis=0), rtol=1e-12)
+
+
+def test_partial_fit_takes_parts_without_some_classes(small):
+    X, y = small
+    classes = ["A", *np.unique(y).tolist(), "z"]
+    classifier = quick(class_weight="balanced").partial_fit(X[y == "Bumps"], y[y == "Bumps"], classes)
+    classifier.partial_fit(X, y)
+    assert classifier.classes_.tolist() == classes
+    assert classifier.predict_proba(X).shape == (200, 9)
+
+
+def test_it_goes_on_after_a_pickle_and_a_copy(small):
+    for parameters in ({}, NETWORK | {"dropout": 0.2}):
+        X, y = small
+        classifier = quick(**parameters).partial_fit(X, y, np.unique(y))
+        again, copied = pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)
+        expected = state(classifier.partial_fit(X, y))
+        assert state(again.partial_fit(X, y)) == state(copied.partial_fit(X, y)) == expected
+
+
+@pytest.mark.parametrize("parameters", [{}, NETWORK])
+@pytest.mark.parametrize(
+    ("X", "y", "options", "changed", "message"),
+    [
+        (np.ones((2, 3)), [0, 1], {}, {}, "3 features, but SteelClassifier is expecting 2"),
+        (np.ones((2, 2)), [0, 7], {}, {}, r"y has the class 7, which is none of \[0, 1, 2\]"),
+        (np.ones((2, 2)), [0, 1], {"classes": [0, 1]}, {}, r"classes must stay .*\[0, 1, 2\], got \[0, 1\]"),
+        (np.ones((2, 2)), [0], {}, {}, "inconsistent numbers of samples"),
+        (np.ones((2, 2)), [0, 1], {"sample_weight": [0, 0]}, {}, "sample_weight is zero"),
+        (np.ones((2, 2)), [0, 1], {}, {"early_stopping": True}, "early_stopping must be False"),
+        (np.ones((2, 2)), [0, 1], {}, {"hidden_layer_sizes": (3,)}, "hidden_layer_sizes must stay"),
+        (np.ones((2, 2)), [0, 1], {}, {"dtype": "float32"}, "dtype must stay 'float64'"),
+        (np.full((2, 2), 1e200), [0, 1], {}, {}, "left the finite numbers in epoch 2"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_part_that_is_refused_changes_nothing(parameters, X, y, options, changed, message):
+    rows, labels = heaps()
+    huge = {"standardize": False, "optimizer": "sgd", "learning_rate": 1e150} if X[0, 0] > 1 else {}
+    classifier = quick(**parameters | huge | ({"learning_rate": 1e-9} if huge else {}))
+    classifier.partial_fit(rows, labels, classes=[0, 1, 2]).set_params(**changed | huge)
+    before = state(classifier)
+    with pytest.raises(ValueError, match=message):
+        classifier.partial_fit(X, y, **options)
+    assert state(classifier) == before
+    assert classifier.n_features_in_ == 2
+
+
+def test_other_settings_begin_the_optimizer_anew(small):
+    """Without any they go on, else as if there had been no steps before."""
+    X, y = small
+    options = {"classes": np.unique(y)}
+    classifier = quick(batch_size=1000).partial_fit(X, y, **options)
+    coef = classifier.coef_
+    classifier.set_params(optimizer="sgd", learning_rate=0.0).partial_fit(X, y)
+    np.testing.assert_array_equal(classifier.coef_, coef)
+    classifier.set_params(learning_rate=0.5, l2=0.0).partial_fit(X, y)
+    fresh = quick(batch_size=1000, optimizer="sgd", learning_rate=0.5, l2=0.0, max_epochs=1, warm_start=True)
+    fresh.set_params(learning_rate=0.0).fit(X, y)
+    fresh.coef_, fresh.intercept_ = coef, quick(batch_size=1000).partial_fit(X, y, **options).intercept_
+    fresh.set_params(learning_rate=0.5).fit(X, y)
+    np.testing.assert_allclose(classifier.coef_, fresh.coef_, rtol=0, atol=1e-14)
+
+
+def test_the_first_part_needs_the_classes():
+    classifier = quick()
+    with pytest.raises(ValueError, match="classes must be given in the first call of partial_fit"):
+        classifier.partial_fit(*heaps())
+    assert vars(classifier) == vars(quick())
+
+
+# ---- when to stop, and where to go on
+
+
+def test_early_stopping_keeps_the_best_weights(small):
+    X, y = small
+    held_out = (X[140:], y[140:])
+    classifier = SteelClassifier(learning_rate=0.3, early_stopping=True, n_iter_no_change=4, random_state=0, l2=0.0)
+    classifier.fit(X[:140], y[:140], validation_data=held_out)
+    losses = [epoch["validation_loss"] for epoch in classifier.history_]
+    best = int(np.argmin(losses))
+    assert classifier.n_iter_ == best + 1 + 4 < 100
+    probs = classifier.predict_proba(held_out[0])
+    assert log_loss(held_out[1], probs, labels=classifier.classes_) == pytest.approx(losses[best], rel=1e-12)
+    there = clone(classifier).set_params(max_epochs=best + 1, early_stopping=False).fit(X[:140], y[:140])
+    assert state(there)[0] == state(classifier)[0]
+
+
+def test_early_stopping_holds_rows_out(small):
+    X, y = small
+    seen = []
+    parameters = {"early_stopping": True, "validation_fraction": 0.25, "max_epochs": 1, "random_state": 0}
+    classifier = SteelClassifier(**parameters).fit(X, y, callback=seen.append)
+    # in each class a quarter of the rows, and the scaling is that of the others
+    [epoch] = seen
+    assert 50 * epoch["validation_accuracy"] == pytest.approx(round(50 * epoch["validation_accuracy"]))
+    means = np.array([X[rows].mean(axis=0) for rows in (slice(None),)])
+    assert not np.allclose(classifier.mean_, means[0], rtol=1e-6)
+    assert state(classifier) == state(SteelClassifier(**parameters).fit(X, y))
+
+
+def test_the_tolerance_of_early_stopping(small):
+    X, y = small
+    options = {"early_stopping": True, "n_iter_no_change": 2, "random_state": 0}
+    assert SteelClassifier(tol=10.0, **options).fit(X, y).n_iter_ == 1 + 2
+    assert SteelClassifier(tol=0.0, max_epochs=12, **options).fit(X, y).n_iter_ == 12
+
+
+def test_weights_count_in_what_is_held_out(small):
+    """With the weight of all held-out rows of a class at zero, its loss does not count."""
+    X, y = small
+    options = {"early_stopping": True, "max_epochs": 2, "random_state": 0}
+    weights = np.where(y == "Other_Faults", 0.0, 1.0)
+    weighted = SteelClassifier(**options).fit(X, y, sample_weight=weights)
+    plain = SteelClassifier(**options).fit(X, y)
+    assert weighted.history_[-1]["validation_loss"] != plain.history_[-1]["validation_loss"]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a"] * 19 + ["b"], "only 1 member|too few"),
+        (list("abcdefghijklmnopqrst"), "only 1 member|number of classes"),
+    ],
+)
+def test_too_few_rows_to_hold_some_out(y, message):
+    X = np.arange(20.0)[:, np.newaxis]
+    with pytest.raises(ValueError, match=message):
+        quick(early_stopping=True).fit(X, y)
+    quick().fit(X, y)
+
+
+@pytest.mark.parametrize("parameters", [{}, NETWORK, {"dtype": "float32"}])
+def test_warm_start(small, parameters):
+    X, y = small
+    classifier = quick(warm_start=True, **parameters).fit(X, y)
+    cold, history, predicted = state(quick(**parameters).fit(X, y)), classifier.history_, classifier.predict_proba(X)
+    assert state(classifier) == cold
+    mean = classifier.mean_
+    classifier.fit(X[:100], y[:100])
+    assert classifier.n_iter_ == 6
+    assert [epoch["epoch"] for epoch in classifier.history_] == [1, 2, 3, 4, 5, 6]
+    assert classifier.history_[3]["loss"] < history[0]["loss"]
+    assert classifier.mean_ is mean  # or the weights would mean something else
+    assert len(history) == 3
+    assert not np.array_equal(classifier.predict_proba(X), predicted)
+    with pytest.raises(ValueError, match="classes of the fit before"):
+        classifier.fit(X, np.where(y == "Bumps", "Z_Scratch", y))
+    with pytest.raises(ValueError, match="26 features"):
+        classifier.fit(X[:, 1:], y)
+    with pytest.raises(ValueError, match="hidden_layer_sizes must stay"):
+        classifier.set_params(hidden_layer_sizes=(3,)).fit(X, y)
+    assert classifier.n_iter_ == 6
+
+
+def test_weights_can_be_set(small):
+    """As averages of classifiers in several places are."""
+    X, y = small
+    classifier, other = quick().fit(X, y), quick(random_state=1).fit(X, y)
+    classifier.coef_, classifier.intercept_ = other.coef_, other.intercept_.tolist()
+    np.testing.assert_array_equal(classifier.predict_proba(X), other.predict_proba(X))
+    with pytest.raises(ValueError, match=r"coef_ must have shape \(7, 27\), got \(27, 7\)"):
+        classifier.coef_ = other.coef_.T
+    with pytest.raises(ValueError, match="intercept_ must be finite, got nan at index 1"):
+        classifier.intercept_ = [0, np.nan, 0, 0, 0, 0, 0]
+    np.testing.assert_array_equal(classifier.predict_proba(X), other.predict_proba(X))
+    for name in ("coef_", "intercept_", "coefs_", "intercepts_", "n_iter_", "loss_curve_"):
+        assert not hasattr(SteelClassifier(), name)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "made"),
+    [
+        ("step", lambda n: Step(0.02, -(-n // 3), 0.1)),
+        ("cosine", lambda n: Cosine(0.02, n)),
+        ("one_cycle", lambda n: OneCycle(0.02, n)),
+    ],
+)
+def test_schedules_go_through_all_steps(small, schedule, made):
+    """Full minibatches, so that the order of the rows does not matter: steps of the optimiser, one by one."""
+    X, y = small
+    parameters = {"standardize": False, "batch_size": 1000, "max_epochs": 7, "optimizer": "sgd", "l2": 0.0}
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    classifier = SteelClassifier(schedule=schedule, learning_rate=0.02, **parameters).fit(X, y)
+    classes = np.unique(y)
+    Y, w, b = (y[:, None] == classes).astype(float), np.zeros((27, 7)), np.zeros(7)
+    rates = made(7)(np.arange(7))
+    assert len(set(rates)) > 2
+    for rate in rates:
+        z = X @ w + b
+        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        w, b = w - rate * X.T @ (p - Y) / len(y), b - rate * (p - Y).mean(axis=0)
+    np.testing.assert_allclose(classifier.coef_, w.T, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(classifier.intercept_, b, rtol=0, atol=1e-13)
+
+
+# ---- speed of use
+
+
+@pytest.mark.parametrize("parameters", [{}, {"dtype": "float32", "loss": "sigmoid_mse"}, NETWORK])
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba", "decision_function"])
+def test_without_the_checks_it_is_the_same(small, method, parameters):
+    X, y = small
+    classifier = quick(**parameters).fit(X, y)
+    result = getattr(classifier, method)
+    for rows in (X, X[:1], X.astype(np.float32)):
+        np.testing.assert_array_equal(result(rows, check_input=False), result(rows), strict=True)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_prediction_of_a_row_depends_on_that_row_alone(small, loss):
+    X, y = small
+    classifier = quick(loss=loss).fit(X, y)
+    together = classifier.predict_proba(X)
+    for k in range(0, 200, 17):
+        np.testing.assert_array_equal(classifier.predict_proba(X[k : k + 1]), together[k : k + 1])
+
+
 # ---- models as files
 
 
@@ -410,8 +821,8 @@ def assert_same_model(loaded, classifier, X):
         np.testing.assert_array_equal(getattr(loaded, method)(X), getattr(classifier, method)(X), strict=True)
     assert loaded.get_params() == classifier.get_params()
     assert vars(loaded).keys() == vars(classifier).keys()
-    for name in ("classes_", "coef_", "intercept_"):
-        assert getattr(loaded, name).dtype == getattr(classifier, name).dtype
+    assert loaded.classes_.dtype == classifier.classes_.dtype
+    assert loaded.predict_proba(X).dtype == classifier.predict_proba(X).dtype
 
 
 @pytest.mark.parametrize(
@@ -422,6 +833,9 @@ def assert_same_model(loaded, classifier, X):
         {"optimizer": "sgd", "learning_rate": np.float32(0.1), "batch_size": np.int64(7)},
         {"class_weight": "balanced", "l2": 1e-3, "standardize": False, "verbose": 0},
         {"random_state": None},
+        {"hidden_layer_sizes": (6, np.int64(4)), "dropout": 0.1, "schedule": "step"},
+        {"hidden_layer_sizes": 6, "activation": "tanh", "dtype": "float32"},
+        {"early_stopping": True, "warm_start": True},
     ],
 )
 def test_round_trip(small, tmp_path, parameters):

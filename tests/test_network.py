@@ -491,9 +491,21 @@ def test_a_width_may_stand_alone():
 def test_rows_of_another_dtype_or_width_are_refused(X, labels):
     network = network_of()
     before = network.parameters[0].copy()
+    with pytest.raises(ValueError, match=r"X must be an array of float64 with 5 features, got"):
+        network.logits(X[:, 1:])
     for rows in (X.astype(np.float32), X[:, 1:]):
-        with pytest.raises(ValueError, match=r"X must be an array of float64 with 5 features, got"):
-            network.logits(rows)
         with pytest.raises(ValueError, match=r"X must be an array of float64 with 5 features, got"):
             network.train_epoch(rows, labels, np.arange(N_ROWS), 4, SOFTMAX, SGD(0.1))
     np.testing.assert_array_equal(network.parameters[0], before)
+
+
+@pytest.mark.parametrize("of_rows", [np.float32, np.float64])
+@every_dtype
+def test_rows_of_any_type_are_scaled_on_the_way(X, dtype, of_rows):
+    """Also more of them than go through the layers at a time."""
+    network, rng = network_of(dtype=dtype), np.random.default_rng(3)
+    X, mean, scale = np.tile(X, (100, 1)).astype(of_rows), rng.normal(size=5), rng.uniform(0.5, 2, 5)
+    expected = network.logits(((X - mean) / scale).astype(dtype))
+    logits = network.logits(X, (mean, scale))
+    assert logits.dtype == dtype
+    np.testing.assert_array_equal(logits, expected)

@@ -1,0 +1,338 @@
+"""The kernels of the linear model against NumPy: epochs of every shape, sums of gradients, logits, shuffling."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.stats import chisquare
+
+from steelfast import _kernels
+from steelfast.optimizers import SGD, Adam, Momentum, RMSProp
+from steelfast.schedules import Cosine
+
+# kind, cap, off, on
+SETTINGS = [
+    ("softmax_cross_entropy", 0.0, 0.0, 1.0),
+    ("softmax_cross_entropy", 1e-10, 0.0, 1.0),
+    ("sigmoid_cross_entropy", 0.0, 0.0, 1.0),
+    ("sigmoid_mse", 0.0, 0.0, 1.0),
+    ("sigmoid_mse", 0.0, 0.5, 0.7),
+    ("sigmoid_mse_without_slope", 0.0, 0.5, 0.7),
+]
+# features, classes, rows, batch size: blocks that are full or not, tiles that are or not, no features, a single class
+SHAPES = [
+    (27, 7, 155, 10),
+    (5, 3, 23, 4),
+    (27, 7, 300, 128),
+    (27, 7, 40, 1),
+    (10, 200, 100, 33),
+    (3, 130, 50, 7),
+    (40, 16, 333, 100),
+    (600, 40, 90, 90),
+    (1, 1, 20, 3),
+    (0, 2, 9, 2),
+    (4, 3, 5, 100),
+]
+OPTIMIZERS = {
+    "sgd": partial(SGD, 0.1),
+    "decaying": partial(SGD, 0.1, weight_decay=0.1),
+    "momentum": partial(Momentum, 0.1),
+    "nesterov": partial(Momentum, 0.1, nesterov=True),
+    "rmsprop": partial(RMSProp, 0.01),
+    "adam": partial(Adam, 0.01),
+    "adamw": partial(Adam, 0.01, weight_decay=0.1, decoupled_weight_decay=True),
+    "scheduled": partial(Adam, Cosine(0.01, 30)),
+}
+
+every_setting = pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: f"{s[0]}-{s[1]}-{s[2]}")
+every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+weighted_or_not = pytest.mark.parametrize("weighted", [False, True])
+
+
+def rows_of(n_features, n_classes, n_rows, weighted, dtype):
+    """Rows and labels, parameters, weights of the rows: in this dtype."""
+    rng = np.random.default_rng(n_features + n_classes)
+    parameters = rng.normal(0, 1 / np.sqrt(n_features + 1), (n_features + 1, n_classes)).astype(dtype)
+    weights = rng.uniform(0, 2, n_rows) * (rng.random(n_rows) < 0.8) if weighted else None
+    return (
+        rng.normal(size=(n_rows, n_features)).astype(dtype),
+        rng.integers(0, n_classes, n_rows),
+        parameters,
+        None if weights is None else weights.astype(dtype),
+    )
+
+
+def losses_and_grads(z, labels, kind, cap, off, on):
+    """Of each row, by the textbook's formulas."""
+    y = np.eye(z.shape[1])[labels]
+    if kind == "softmax_cross_entropy":
+        return -np.log(np.exp((y * log_softmax(z, axis=1)).sum(axis=1)) + cap), softmax(z, axis=1) - y
+    p = expit(z)
+    if kind == "sigmoid_cross_entropy":
+        return -(y * log_expit(z) + (1 - y) * log_expit(-z)).mean(axis=1), (p - y) / z.shape[1]
+    y = off + (on - off) * y
+    slope = p * (1 - p) if kind == "sigmoid_mse" else 1
+    return ((p - y) ** 2).mean(axis=1), 2 * (p - y) * slope / z.shape[1]
+
+
+def step(X, labels, parameters, settings, weights):
+    """Sums of the losses, of the weights of rows that are right, and of the gradients, in float64."""
+    x = np.column_stack([X, np.ones(len(X))]).astype(np.float64)
+    z = x @ parameters.astype(np.float64)
+    weights = np.ones(len(X)) if weights is None else weights.astype(np.float64)
+    losses, grads = losses_and_grads(z, labels, *settings)
+    return weights @ losses, weights @ (z.argmax(axis=1) == labels), x.T @ (weights[:, None] * grads)
+
+
+@weighted_or_not
+@every_setting
+@every_shape
+@every_dtype
+def test_epoch_is_that_of_numpy(dtype, shape, settings, weighted):
+    n_features, n_classes, n_rows, batch_size = shape
+    X, labels, parameters, weights = rows_of(n_features, n_classes, n_rows, weighted, dtype)
+    order = np.random.default_rng(0).permutation(n_rows)
+    expected, losses, accuracies = parameters.astype(np.float64), [], []
+    for start in range(0, n_rows, batch_size):
+        rows = order[start : start + batch_size]
+        loss, correct, grad = step(
+            X[rows], labels[rows], expected, settings, None if weights is None else weights[rows]
+        )
+        losses.append(loss / len(rows))
+        accuracies.append(correct / len(rows))
+        grad /= len(rows)
+        grad[:-1] += 0.01 * expected[:-1]
+        expected -= 0.1 * grad
+
+    optimizer = SGD(0.1)
+    plan = optimizer.begin(parameters, -(-n_rows // batch_size))
+    figures = _kernels.train_linear_epoch(X, labels, order, parameters, batch_size, *settings, weights, 0.01, plan)
+    tolerance = 1e-12 if dtype == np.float64 else 2e-5
+    np.testing.assert_allclose(parameters, expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(figures[0], losses, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(figures[1], accuracies, rtol=tolerance)
+
+
+@every_dtype
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_its_steps_are_those_of_the_optimizer(name, dtype):
+    """And what is remembered goes along to the next epoch, and to the steps after it."""
+    X, labels, parameters, _ = rows_of(27, 7, 100, False, dtype)
+    settings, order = SETTINGS[0], np.arange(100)
+    fused, one_by_one = OPTIMIZERS[name](), OPTIMIZERS[name]()
+    expected = parameters.copy()
+    for _ in range(2):
+        _kernels.train_linear_epoch(X, labels, order, parameters, 32, *settings, None, 0.0, fused.begin(parameters, 4))
+        for start in range(0, 100, 32):
+            rows = slice(start, start + 32)
+            _, _, grad = _kernels.linear_loss_and_grad(X[rows], labels[rows], expected, *settings, None)
+            one_by_one.update(expected, grad / dtype(len(X[rows])))
+    np.testing.assert_allclose(parameters, expected, rtol=0, atol=1e-13 if dtype == np.float64 else 2e-6)
+    gradient = np.ones_like(parameters)
+    fused.update(parameters, gradient)
+    one_by_one.update(expected, gradient)
+    np.testing.assert_allclose(parameters, expected, rtol=0, atol=1e-13 if dtype == np.float64 else 2e-6)
+
+
+@weighted_or_not
+@every_setting
+@every_shape
+@every_dtype
+def test_sums_are_those_of_numpy(dtype, shape, settings, weighted):
+    n_features, n_classes, n_rows, _ = shape
+    X, labels, parameters, weights = rows_of(n_features, n_classes, n_rows, weighted, dtype)
+    before = parameters.copy()
+    loss, correct, grad = _kernels.linear_loss_and_grad(X, labels, parameters, *settings, weights)
+    expected = step(X, labels, parameters, settings, weights)
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    assert loss == pytest.approx(expected[0], rel=tolerance)
+    assert correct == pytest.approx(expected[1], rel=tolerance)
+    np.testing.assert_allclose(grad, expected[2], rtol=0, atol=tolerance * n_rows)
+    np.testing.assert_array_equal(parameters, before)
+
+
+@pytest.mark.parametrize("settings", [s for s in SETTINGS if s[0] != "sigmoid_mse_without_slope" and not s[1]], ids=str)
+def test_the_gradient_is_that_of_the_loss(settings):
+    """Against differences of the loss."""
+    X, labels, parameters, weights = rows_of(4, 3, 20, True, np.float64)
+    _, _, grad = _kernels.linear_loss_and_grad(X, labels, parameters, *settings, weights)
+    h = 1e-5
+    for k in np.ndindex(parameters.shape):
+        there, back = parameters.copy(), parameters.copy()
+        there[k] += h
+        back[k] -= h
+        up, down = (_kernels.linear_loss_and_grad(X, labels, p, *settings, weights)[0] for p in (there, back))
+        assert (up - down) / (2 * h) == pytest.approx(grad[k], rel=1e-6, abs=1e-8)
+
+
+@every_dtype
+def test_a_row_without_weight_costs_nothing(dtype):
+    """Even where its logits are not finite."""
+    X, labels, parameters, _ = rows_of(5, 3, 20, False, dtype)
+    weights = np.ones(20, dtype)
+    weights[7] = 0
+    expected = _kernels.linear_loss_and_grad(X, labels, parameters, *SETTINGS[0], weights)
+    X[7] = 1e30
+    for computed, right in zip(
+        _kernels.linear_loss_and_grad(X, labels, parameters, *SETTINGS[0], weights), expected, strict=True
+    ):
+        np.testing.assert_array_equal(computed, right)
+
+
+@pytest.mark.parametrize("n_classes", [3, 200])
+def test_saturated_logits_have_the_exact_loss(n_classes):
+    """1000 too little is a loss of 1000, and where the label is as sure the loss is what is left, not 0."""
+    parameters = np.zeros((2, n_classes))
+    parameters[0, 0] = 1.0
+    X, labels = np.array([[1000.0], [30.0]]), np.array([1, 0])
+    plan = SGD(0.0).begin(parameters, 2)
+    figures = _kernels.train_linear_epoch(X, labels, np.arange(2), parameters, 1, *SETTINGS[0], None, 0.0, plan)
+    np.testing.assert_allclose(figures[0], [1000, np.log1p((n_classes - 1) * np.exp(-30))], rtol=1e-15)
+
+
+def test_the_first_of_equal_logits_is_what_is_predicted():
+    for n_classes in (3, 200):
+        for label in (0, n_classes - 1):
+            X, labels = np.zeros((5, 2)), np.full(5, label)
+            _, correct, _ = _kernels.linear_loss_and_grad(X, labels, np.zeros((3, n_classes)), *SETTINGS[0], None)
+            assert correct == (5 if label == 0 else 0)
+
+
+# ---- logits
+
+
+@every_dtype
+@pytest.mark.parametrize("of_rows", [np.float32, np.float64])
+@pytest.mark.parametrize("scaled", [False, True])
+@every_shape
+def test_logits_are_those_of_numpy(shape, scaled, of_rows, dtype):
+    n_features, n_classes, n_rows, _ = shape
+    X, _, parameters, _ = rows_of(n_features, n_classes, n_rows, False, of_rows)
+    parameters = parameters.astype(dtype)
+    rng = np.random.default_rng(1)
+    mean, factor = rng.normal(size=n_features), rng.uniform(0.5, 2, n_features)
+    logits = _kernels.linear_logits(X, parameters, *((mean, factor) if scaled else ()))
+    x = ((X - mean) * factor if scaled else X).astype(np.float64)
+    assert logits.dtype == dtype
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(logits, x @ parameters[:-1] + parameters[-1], rtol=0, atol=tolerance)
+
+
+@every_dtype
+def test_logits_of_a_row_depend_on_that_row_alone(dtype):
+    X, _, parameters, _ = rows_of(27, 7, 200, False, np.float64)
+    parameters, mean, factor = parameters.astype(dtype), np.linspace(-1, 1, 27), np.linspace(0.1, 3, 27)
+    together = _kernels.linear_logits(X, parameters, mean, factor)
+    for first, last in ((0, 1), (3, 20), (64, 200), (199, 200)):
+        alone = _kernels.linear_logits(X[first:last], parameters, mean, factor)
+        np.testing.assert_array_equal(alone, together[first:last])
+
+
+def test_no_rows():
+    parameters, nothing = np.ones((3, 2)), np.empty(0, np.int64)
+    assert _kernels.linear_logits(np.empty((0, 2)), parameters).shape == (0, 2)
+    loss, correct, grad = _kernels.linear_loss_and_grad(np.empty((0, 2)), nothing, parameters, *SETTINGS[0], None)
+    assert (loss, correct, grad.any()) == (0, 0, False)
+
+
+# ---- shuffling
+
+
+def test_a_shuffle_is_a_permutation_and_the_seed_decides_it():
+    orders = []
+    for seed in (1, 1, 2):
+        order = np.arange(1000)
+        _kernels.shuffle(order, np.random.PCG64(seed))
+        assert sorted(order) == list(range(1000))
+        orders.append(order.tolist())
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_shuffles_are_uniform():
+    """All 24 orders of four numbers come equally often, and so does every number at every place of thirteen."""
+    source, counts, places = np.random.PCG64(3), {}, np.zeros((13, 13))
+    for _ in range(24_000):
+        few, more = np.arange(4), np.arange(13)
+        _kernels.shuffle(few, source)
+        _kernels.shuffle(more, source)
+        counts[tuple(few)] = counts.get(tuple(few), 0) + 1
+        places[np.arange(13), more] += 1
+    assert len(counts) == 24
+    assert chisquare(list(counts.values())).pvalue > 1e-4
+    assert chisquare(places.ravel(), ddof=24).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_nothing_to_shuffle(n):
+    order = np.arange(n)
+    _kernels.shuffle(order, np.random.PCG64(0))
+    assert order.tolist() == list(range(n))
+
+
+# ---- what the callers must have made sure of, and what would be read out of bounds if they had not
+
+
+def epoch_with(**changed):
+    X, labels, parameters, _ = rows_of(5, 3, 20, False, np.float64)
+    arguments = {
+        "X": X,
+        "labels": labels,
+        "order": np.arange(20),
+        "parameters": parameters,
+        "batch_size": 10,
+        "kind": "softmax_cross_entropy",
+        "cap": 0.0,
+        "off": 0.0,
+        "on": 1.0,
+        "row_weights": None,
+        "l2": 0.0,
+        "plan": SGD(0.1).begin(parameters, 2),
+    } | changed
+    return lambda: _kernels.train_linear_epoch(*arguments.values())
+
+
+def read_only(x):
+    x.flags.writeable = False
+    return x
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"X": np.zeros((20, 4))}, "parameters of 4 features must have 5 rows, got 6"),
+        ({"X": np.zeros((20, 5), np.float32)}, "X must be a C-ordered array"),
+        ({"X": np.zeros((5, 20)).T}, "X must be a C-ordered array"),
+        ({"X": np.zeros((20, 5)).tolist()}, "X must be a C-ordered array"),
+        ({"labels": np.zeros(19, np.int64)}, "labels must be as many as rows of X, 20, got 19"),
+        ({"labels": np.zeros(20, np.int32)}, "labels must be a C-ordered array"),
+        ({"labels": np.full(20, 3)}, "labels must be within 0 … 2"),
+        ({"labels": np.full(20, -1)}, "labels must be within 0 … 2"),
+        ({"order": np.full(20, 20)}, "order must be within 0 … 19"),
+        ({"order": np.full(20, -1)}, "order must be within 0 … 19"),
+        ({"parameters": np.zeros((6, 0))}, "at least one class"),
+        ({"parameters": np.zeros((6, 3), int)}, "parameters must be float32 or float64, got int64"),
+        ({"parameters": read_only(np.zeros((6, 3)))}, "parameters must be writeable"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 5}, "rates must be as many as minibatches"),
+        ({"kind": "hinge"}, "kind must be that of a head, got 'hinge'"),
+        ({"row_weights": np.ones(19)}, "row_weights must be as many as rows of X, 20, got 19"),
+        ({"row_weights": np.ones(20, np.float32)}, "row_weights must be a C-ordered array"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        epoch_with(**changed)()
+
+
+def test_refused_logits():
+    parameters = np.zeros((6, 3))
+    with pytest.raises(ValueError, match="X must have 5 features, got 4"):
+        _kernels.linear_logits(np.zeros((2, 4)), parameters)
+    with pytest.raises(ValueError, match="one number for each of 5 features"):
+        _kernels.linear_logits(np.zeros((2, 5)), parameters, np.zeros(4), np.zeros(4))
+    with pytest.raises(ValueError, match="one number for each of 5 features"):
+        _kernels.linear_logits(np.zeros((2, 5)), parameters, np.zeros(5), np.zeros(6))
+    with pytest.raises(ValueError, match="mean must be a C-ordered array"):
+        _kernels.linear_logits(np.zeros((2, 5)), parameters, np.zeros(5, np.float32), np.zeros(5))
