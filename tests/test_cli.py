@@ -1,5 +1,6 @@
 """The command line, end to end. Nothing here leaves the machine."""
 
+import base64
 import csv
 import inspect
 import io
@@ -14,14 +15,17 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
+from xml.etree import ElementTree
 
 import exhaustive_float32
 import numpy as np
 import pytest
 import same_bits
+from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
 
 import steelfast
@@ -34,7 +38,8 @@ needs_real_file = pytest.mark.skipif(not REAL_FILE, reason="STEELFAST_DATA does 
 
 TWIN = load_steel_plates(source="twin")
 SMALL = slice(None, None, 8)  # 243 plates, all classes among them
-WRITTEN = {"model.npz", "report.json", "report.md", "learning_curve.png", "confusion_matrix.png"}
+PICTURES = {"learning_curve.png", "confusion_matrix.png", "reliability.png"}
+WRITTEN = {"model.npz", "report.html", "report.json", "report.md"} | PICTURES
 
 
 def write_table(path, rows=SMALL, classes=True):
@@ -107,7 +112,7 @@ def test_train_writes_model_report_and_plots(succeed, table):
     out = succeed("train", "--data", table, "--epochs", 5)
     assert contents("steelfast-run") == WRITTEN
     assert all(name in out for name in WRITTEN)
-    for name in ("learning_curve.png", "confusion_matrix.png"):
+    for name in PICTURES:
         assert Path("steelfast-run", name).read_bytes().startswith(b"\x89PNG")
     assert max(map(len, out.splitlines())) <= 80
 
@@ -196,6 +201,7 @@ def test_whatever_shows_a_result_on_the_twin_says_so(run):
     assert err.startswith("steelfast: notice: the real table is not on this machine")
     assert json.loads(Path("steelfast-run/report.json").read_text(encoding="utf-8"))["data"]["synthetic"]
     assert "**Synthetic plates.**" in Path("steelfast-run/report.md").read_text(encoding="utf-8")
+    assert "Synthetic plates." in Path("steelfast-run/report.html").read_text(encoding="utf-8")
     assert "synthetic" in run("evaluate", "steelfast-run/model.npz", "--offline")[1]
     assert json.loads(run("evaluate", "steelfast-run/model.npz", "--offline", "--json")[1])["data"]["synthetic"]
     assert "synthetic" in run("data", "info", "--offline")[1]
@@ -205,9 +211,8 @@ def test_titles_of_plots_name_the_twin(table):
     history = [{"epoch": 1, "loss": 1.0, "accuracy": 0.5}]
     for plates, named in ((TWIN, True), (read_steel_plates(table), False)):
         report = {"data": reporting.describe(plates), "training": {"history": history}, "test": {"accuracy": 0.5}}
-        learning = reporting.learning_figure(report).get_suptitle()
-        confusion = reporting.confusion_figure(report, np.array([0]), np.array([0])).axes[0].get_title()
-        assert ("synthetic" in learning) == ("synthetic" in confusion) == named
+        made = reporting.figures(report, np.array([0]), np.log(np.full((1, 7), 1 / 7)))
+        assert {("synthetic" in figure.get_suptitle()) for figure in made.values()} == {named}
 
 
 def test_without_a_network_the_twin_takes_over_within_ten_seconds(run):
@@ -244,8 +249,129 @@ def test_report_in_markdown(succeed, table):
     assert f"{report['test']['accuracy']:.3f}" in text
     for name, row in zip(CLASS_NAMES, report["test"]["confusion_matrix"], strict=True):
         assert f"| {name} | {' | '.join(map(str, row))} |" in text
-    assert set(re.findall(r"\]\((\S+)\)", text)) == {"learning_curve.png", "confusion_matrix.png"}
+    assert set(re.findall(r"\]\((\S+)\)", text)) == PICTURES
     assert report["command"] in text
+    blocks = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
+    assert len(blocks) == 6
+    for block in blocks:  # each a table of Markdown: a rule below its head, as many cells in each row
+        assert re.fullmatch(r"\|( --- \|)+", block[1])
+        assert len({line.count("|") for line in block}) == 1
+    assert "\n\n\n" not in text
+
+
+class Page(HTMLParser):
+    """What a page of HTML has: its text, what it refers to, and whether its elements are closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.text, self.sources, self.rows, self.open = "", [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        self.sources += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if "tr" in self.open and self.rows[-1]:
+            self.rows[-1][-1] += data.strip()
+
+
+def test_the_report_in_html_needs_no_other_file(succeed, table):
+    succeed("train", "--data", table, "--epochs", 2, "--cv", 2)
+    text = Path("steelfast-run/report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert not page.open
+    assert len(page.sources) == len(PICTURES)
+    for source in page.sources:
+        kind, _, content = source.partition(";base64,")
+        assert kind == "data:image/svg+xml"
+        ElementTree.fromstring(base64.b64decode(content))
+    assert not re.search(r"url\(|@import|<script|<link", text)
+    assert '<meta name="viewport"' in text
+
+
+def test_the_report_in_html_has_the_figures(succeed, table):
+    succeed("train", "--data", table, "--epochs", 2, "--cv", 2)
+    report = json.loads(Path("steelfast-run/report.json").read_text(encoding="utf-8"))
+    page = Page(Path("steelfast-run/report.html").read_text(encoding="utf-8"))
+    rows = {row[0]: row[1:] for row in page.rows}
+    for each in report["test"]["classes"]:
+        row = next(row for row in page.rows if row[0] == each["name"])  # the first table
+        low, high = each["recall_interval"]
+        assert row[1:3] == [str(each["n_plates"]), f"{each['recall']:.3f}{low:.3f} to {high:.3f}"]
+    assert len(report["mistakes"]) == 10
+    for each in report["mistakes"]:
+        shown = rows[str(each["plate"])]
+        assert (shown[0], shown[2]) == (each["fault"], each["predicted"])
+        assert shown[3] == f"{each['predicted_probability']:.3f}"
+    for name, value in report["settings"].items():
+        assert rows[name] == [str(value)]
+    for figure in ("accuracy", "log_loss", "calibration_error"):
+        assert f"{report['test'][figure]:.3f}" in page.text
+    assert "2-fold cross-validation" in page.text
+    for figure in ("steelfast", "instruction_set", "numpy", "processor"):
+        assert report["configuration"][figure] in page.text
+    assert report["command"] in page.text
+
+
+def test_what_is_in_a_path_is_no_html(succeed, table):
+    folder = Path("<b>&amp;")
+    folder.mkdir()
+    shutil.copy(table, folder / "plates.csv")
+    succeed("train", "--data", folder / "plates.csv", "--epochs", 1)
+    text = Path("steelfast-run/report.html").read_text(encoding="utf-8")
+    assert "<b>" not in text
+    assert "<b>&amp;/plates.csv" in Page(text).text
+
+
+def test_the_worst_mistakes_are_the_surest(succeed, table):
+    report = json.loads(succeed("train", "--data", table, "--epochs", 5, "--json"))
+    plates = read_steel_plates(table)
+    model = SteelClassifier.load("steelfast-run/model.npz")
+    _, test = train_test_split(range(len(plates.target)), test_size=0.2, random_state=0, stratify=plates.target)
+    probs = model.predict_proba(plates.data[test])
+    predicted, names = model.predict(plates.data[test]), np.array(CLASS_NAMES)[plates.target[test]]
+    wrong = predicted != names
+    sureness = sorted(probs[wrong].max(axis=1), reverse=True)[:10]
+    np.testing.assert_allclose([each["predicted_probability"] for each in report["mistakes"]], sureness)
+    for each in report["mistakes"]:
+        row = plates.data[[each["plate"] - 1]]
+        assert each["fault"] == CLASS_NAMES[plates.target[each["plate"] - 1]]
+        assert [each["predicted"]] == model.predict(row)
+        of_fault = list(model.classes_).index(each["fault"])
+        assert each["fault_probability"] == pytest.approx(model.predict_proba(row)[0, of_fault])
+
+
+def test_a_training_without_mistakes_says_so():
+    target = np.arange(7)
+    log_probs = np.log(np.eye(7) * 0.93 + 0.01)
+    assert reporting.mistakes(target, log_probs, target) == []
+    report = json.loads(reporting.as_json({"test": reporting.evaluate(target, log_probs)}))
+    assert report["test"]["accuracy"] == 1
+    assert report["test"]["calibration_error"] == pytest.approx(0.06)
+
+
+def test_precision_has_its_interval(succeed, table):
+    report = json.loads(succeed("train", "--data", table, "--epochs", 5, "--json"))
+    columns = np.sum(report["test"]["confusion_matrix"], axis=0)
+    for k, each in enumerate(report["test"]["classes"]):
+        n_right = report["test"]["confusion_matrix"][k][k]
+        if not columns[k]:
+            assert each["precision_interval"] == [None, None]
+            continue
+        expected = binomtest(n_right, int(columns[k])).proportion_ci(method="wilson")
+        assert each["precision_interval"] == pytest.approx([expected.low, expected.high])
+        assert each["f1_interval"][0] <= each["f1"] <= each["f1_interval"][1]
 
 
 def test_the_log_loss_of_a_sure_mistake_is_exact():
@@ -763,7 +889,7 @@ def test_a_failed_training_leaves_the_old_files(run, succeed, table, monkeypatch
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(reporting, "confusion_figure", full)  # nearly the last that is written
+    monkeypatch.setattr(reporting, "as_html", full)  # the last that is written
     assert run("train", "--data", table, "--epochs", 2)[::2] == (
         1,
         "steelfast: error: No space left on device\n",
@@ -917,7 +1043,7 @@ def test_ctrl_c_while_it_writes(run, table, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reporting, "confusion_figure", interrupted)
+    monkeypatch.setattr(reporting, "as_html", interrupted)
     assert run("train", "--data", table, "--epochs", 1, "--out", "deep/folder") == (130, "", "steelfast: interrupted\n")
     assert contents(".") == set()
 

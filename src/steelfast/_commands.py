@@ -43,7 +43,7 @@ _INDEX_OF_CLASS: dict[Any, int] = {name: k for k, name in enumerate(CLASS_NAMES)
 
 def train(options: Namespace) -> None:
     """Train on some plates, test on the others, write what came of it."""
-    _require("matplotlib", "rich", "sklearn")
+    _require("jinja2", "matplotlib", "rich", "sklearn")
     from steelfast._terminal import progress
     from steelfast.estimator import SteelClassifier
 
@@ -82,16 +82,17 @@ def train(options: Namespace) -> None:
             },
             "training": {"seconds": seconds, "history": model.history_},
             "test": reporting.evaluate(plates.target[test], log_probs),
+            "mistakes": reporting.mistakes(plates.target[test], log_probs, test + 1),
             "cross_validation": folds,
             "configuration": configuration(),
         }
         model.save(folder / "model.npz")
+        pictures = reporting.figures(report, plates.target[test], log_probs)
+        for name, figure in pictures.items():
+            figure.savefig(folder / f"{name}.png", dpi=150)
         write_text(folder / "report.json", reporting.as_json(report))
         write_text(folder / "report.md", reporting.as_markdown(report))
-        reporting.learning_figure(report).savefig(folder / "learning_curve.png", dpi=150)
-        reporting.confusion_figure(report, plates.target[test], log_probs.argmax(axis=1)).savefig(
-            folder / "confusion_matrix.png", dpi=150
-        )
+        write_text(folder / "report.html", reporting.as_html(report, pictures))
         names = sorted(path.name for path in folder.iterdir())
 
     if options.json:
@@ -105,7 +106,7 @@ def train(options: Namespace) -> None:
     _print_result(report["test"])
     if folds:
         print(f"{reporting.in_folds(folds)}\n")
-    print(f"Written to {out}{os.sep}:\n{', '.join(names)}")
+    print(f"Written to {out}{os.sep} (report.html is to be looked at):\n{textwrap.fill(', '.join(names), 80)}")
 
 
 def _split(plates: SteelPlates, options: Namespace) -> tuple[IntArray, IntArray]:
@@ -227,7 +228,8 @@ def _print_result(result: dict[str, Any]) -> None:
 
     low, high = result["accuracy_interval"]
     print(f"\naccuracy  {result['accuracy']:.3f}  (95 % interval {low:.3f} to {high:.3f})")
-    print(f"log-loss  {reporting.loss(result['log_loss'])}\n")
+    print(f"log-loss  {reporting.loss(result['log_loss'])}")
+    print(f"expected calibration error  {result['calibration_error']:.3f}\n")
     _terminal.console().print(_terminal.confusion_table(result))
     print()
 

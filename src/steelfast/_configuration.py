@@ -15,7 +15,7 @@ from steelfast._version import __version__
 def configuration() -> dict[str, Any]:
     """Versions, the processor, and the build of the kernels in use, as plain data."""
     packages: dict[str, str | None] = {}
-    for name in ("scikit-learn", "matplotlib", "pooch", "rich", "scipy"):
+    for name in ("jinja2", "matplotlib", "pooch", "rich", "scikit-learn", "scipy"):
         try:
             packages[name] = version(name)
         except PackageNotFoundError:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steelfast import plotting
+from steelfast._scores import calibration_error, f1_interval, reliability_bins, wilson
 from steelfast.datasets import CLASS_NAMES, SteelPlates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["as_json", "as_markdown", "bench_figure", "confusion_figure", "describe", "evaluate", "learning_figure"]
+__all__ = ["as_html", "as_json", "as_markdown", "bench_figure", "describe", "evaluate", "figures", "mistakes"]
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
@@ -54,9 +57,10 @@ def evaluate(target: IntArray, log_probs: FloatArray) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain data: "n_plates", "accuracy", "accuracy_interval" (95 %, Wilson), "log_loss", "classes" (name, n_plates,
-        recall, precision and f1 of each; NaN where undefined) and "confusion_matrix" (rows: true class, columns:
-        predicted class).
+        Plain data: "n_plates", "accuracy", "accuracy_interval", "log_loss", "calibration_error", "reliability" (of
+        each range of probabilities, see `plotting.reliability`), "classes" (name, n_plates, recall, precision and f1
+        of each, and their intervals; NaN where undefined) and "confusion_matrix" (rows: true class, columns: predicted
+        class). The intervals are of 95 %, by Wilson.
 
     Notes
     -----
@@ -71,7 +75,6 @@ def evaluate(target: IntArray, log_probs: FloatArray) -> dict[str, Any]:
     >>> figures["accuracy"], round(figures["log_loss"], 3)
     (0.5, 1.946)
     """
-    from scipy.stats import binomtest
     from sklearn.metrics import (  # type: ignore[import-untyped]
         confusion_matrix,
         precision_recall_fscore_support,
@@ -79,28 +82,71 @@ def evaluate(target: IntArray, log_probs: FloatArray) -> dict[str, Any]:
 
     predicted = log_probs.argmax(axis=1)
     labels = range(len(CLASS_NAMES))
-    n_right, n_plates = int((predicted == target).sum()), len(target)
-    interval = binomtest(n_right, n_plates).proportion_ci(0.95, method="wilson")
-    precision, recall, f1, support = precision_recall_fscore_support(
-        target, predicted, labels=labels, zero_division=np.nan
-    )
+    right, n_plates = predicted == target, len(target)
+    precision, recall, f1, _ = precision_recall_fscore_support(target, predicted, labels=labels, zero_division=np.nan)
+    matrix = confusion_matrix(target, predicted, labels=labels)
+    bins = reliability_bins(right, np.exp(log_probs.max(axis=1)))
     return {
         "n_plates": n_plates,
-        "accuracy": n_right / n_plates,
-        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "accuracy": float(right.mean()),
+        "accuracy_interval": wilson(int(right.sum()), n_plates),
         "log_loss": -float(np.take_along_axis(log_probs, target[:, np.newaxis], axis=1).mean()),
+        "calibration_error": calibration_error(bins),
+        "reliability": [each._asdict() for each in bins],
         "classes": [
             {
                 "name": name,
-                "n_plates": int(support[k]),
+                "n_plates": n_true,
                 "recall": float(recall[k]),
+                "recall_interval": wilson(n_right, n_true),
                 "precision": float(precision[k]),
+                "precision_interval": wilson(n_right, n_predicted),
                 "f1": float(f1[k]),
+                "f1_interval": f1_interval(n_right, n_true, n_predicted),
             }
-            for k, name in enumerate(CLASS_NAMES)
+            for k, (name, n_right, n_true, n_predicted) in enumerate(
+                zip(
+                    CLASS_NAMES,
+                    np.diag(matrix).tolist(),
+                    matrix.sum(axis=1).tolist(),
+                    matrix.sum(axis=0).tolist(),
+                    strict=True,
+                )
+            )
         ],
-        "confusion_matrix": confusion_matrix(target, predicted, labels=labels).tolist(),
+        "confusion_matrix": matrix.tolist(),
     }
+
+
+def mistakes(target: IntArray, log_probs: FloatArray, numbers: IntArray, limit: int = 10) -> list[dict[str, Any]]:
+    """The plates that were taken for a wrong class with the highest probability, the surest first.
+
+    Parameters
+    ----------
+    target, log_probs : as for `evaluate`
+    numbers : int array of shape (n,)
+        What to call each plate.
+    limit : int, default 10
+        How many of them to name.
+
+    Returns
+    -------
+    list of dict
+        Plain data: "plate", "fault", "fault_probability", "predicted" and "predicted_probability" of each.
+    """
+    predicted = log_probs.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != target)
+    worst = wrong[np.argsort(-log_probs[wrong, predicted[wrong]], kind="stable")][:limit]
+    return [
+        {
+            "plate": int(numbers[i]),
+            "fault": CLASS_NAMES[target[i]],
+            "fault_probability": float(np.exp(log_probs[i, target[i]])),
+            "predicted": CLASS_NAMES[predicted[i]],
+            "predicted_probability": float(np.exp(log_probs[i, predicted[i]])),
+        }
+        for i in worst
+    ]
 
 
 # ---------------------------------------------------------------------------------- text
@@ -121,66 +167,51 @@ def _finite(value: Any) -> Any:
 
 def as_markdown(report: dict[str, Any]) -> str:
     """The report of a training as Markdown, with the plots that lie beside it."""
-    data, split, training, test = (report[key] for key in ("data", "split", "training", "test"))
-    low, high = test["accuracy_interval"]
-    parts = [
-        "# Steel plate faults: report of a training",
-        *([f"> **Synthetic plates.** {TWIN_NOTE}"] if data["synthetic"] else []),
-        f"Trained on {split['n_train']} plates, tested on {split['n_test']} others, "
-        f"chosen at random from every class in proportion (seed {split['seed']}).",
-        _table(
-            ["Test figure", "Value"],
-            [
-                ["Accuracy", f"{test['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f})"],
-                ["Log-loss", loss(test["log_loss"])],
-            ],
-        ),
-    ]
-    if folds := report["cross_validation"]:
-        parts += [
-            "## Cross-validation",
-            f"{in_folds(folds)} (mean ± standard deviation of the folds). Each fold of all the "
-            "plates is tested on after a training on the others.",
-        ]
-    parts += [
-        "## Classes",
-        _table(
-            ["Class", "Test plates", "Recall", "Precision", "F1"],
-            [
-                [each["name"], str(each["n_plates"])] + [share(each[key]) for key in ("recall", "precision", "f1")]
-                for each in test["classes"]
-            ],
-        ),
-        "## Confusion matrix",
-        "Rows: true class. Columns: predicted class.",
-        _table(
-            ["", *CLASS_NAMES],
-            [[name, *map(str, row)] for name, row in zip(CLASS_NAMES, test["confusion_matrix"], strict=True)],
-        ),
-        "![Confusion matrix](confusion_matrix.png)",
-        "## Training",
-        f"{len(training['history'])} epochs in {training['seconds']:.2f} s.",
-        "![Learning curves](learning_curve.png)",
-        _table(["Setting", "Value"], [[key, f"`{value}`"] for key, value in report["settings"].items()]),
-        "## Data",
-        _table(
-            ["Source", data["source"] + (f": `{data['path']}`" if data["path"] else "")],
-            [["Plates", str(data["n_plates"])]] + [[name, str(count)] for name, count in data["class_counts"].items()],
-        ),
-        data["description"],
-        "## To repeat it",
-        f"```\n{report['command']}\n```",
-        f"steelfast {report['configuration']['steelfast']} "
-        f"({report['configuration']['instruction_set']} kernels), "
-        f"NumPy {report['configuration']['numpy']}, Python {report['configuration']['python']}; "
-        f"{report['date']}.",
-    ]
-    return "\n\n".join(parts) + "\n"
+    return _rendered("report.md", report)
+
+
+def as_html(report: dict[str, Any], pictures: Mapping[str, Figure]) -> str:
+    """The report of a training as a page of HTML that needs no other file; the pictures are those of `figures`."""
+    return _rendered("report.html", report, pictures={name: _data_uri(each) for name, each in pictures.items()})
+
+
+def _rendered(template: str, report: dict[str, Any], **more: Any) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("steelfast", "_templates"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "in_folds": in_folds,
+        "interval": interval,
+        "loss": loss,
+        "probability": probability,
+        "share": share,
+    }
+    environment.tests["finite"] = math.isfinite
+    return environment.get_template(template).render(
+        report, twin_note=TWIN_NOTE, chance=math.log(len(CLASS_NAMES)), **more
+    )
 
 
 def share(value: float) -> str:
     """A share to three digits, or a dash where it is undefined."""
     return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def interval(bounds: tuple[float, float]) -> str:
+    """Its two ends, to three digits."""
+    return " to ".join(map(share, bounds))
+
+
+def probability(value: float) -> str:
+    """A probability to three digits, however small."""
+    return share(value) if value >= 0.001 else f"{value:.1g}"
 
 
 def loss(value: float) -> str:
@@ -215,32 +246,29 @@ def in_folds(folds: dict[str, Any]) -> str:
     return f"{folds['n_folds']}-fold cross-validation: accuracy {accuracy}, log-loss {log_loss}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 # ---------------------------------------------------------------------------------- plots
 
 
-def learning_figure(report: dict[str, Any]) -> Figure:
-    """Loss and accuracy of every epoch, side by side."""
-    figure = _figure(8, 3.6)
-    history = report["training"]["history"]
-    left, right = figure.subplots(1, 2)
-    plotting.learning_curve(history, quantity="loss", ax=left)
-    plotting.learning_curve(history, quantity="accuracy", ax=right)
-    figure.suptitle(_title("Learning curves", report))
-    return figure
-
-
-def confusion_figure(report: dict[str, Any], target: IntArray, predicted: IntArray) -> Figure:
-    """The confusion matrix of the test plates."""
-    figure = _figure(6, 5.6)
+def figures(report: dict[str, Any], target: IntArray, log_probs: FloatArray) -> dict[str, Figure]:
+    """The pictures of the report of a training, by name; narrow enough for a telephone."""
     names = np.array(CLASS_NAMES)
-    ax = plotting.confusion_matrix(names[target], names[predicted], labels=CLASS_NAMES, ax=figure.subplots())
-    ax.set_title(_title(f"Test accuracy {report['test']['accuracy']:.3f}", report))
-    return figure
+    made = {
+        "learning_curve": _figure(4.6, 5.2),
+        "confusion_matrix": _figure(4.8, 4.7),
+        "reliability": _figure(4.6, 4.7),
+    }
+    axes = made["learning_curve"].subplots(2, sharex=True)
+    for ax, quantity in zip(axes, ("loss", "accuracy"), strict=True):
+        plotting.learning_curve(report["training"]["history"], quantity=quantity, ax=ax)  # type: ignore[arg-type]
+    axes[0].set_xlabel("")
+    plotting.confusion_matrix(
+        names[target], names[log_probs.argmax(axis=1)], labels=CLASS_NAMES, ax=made["confusion_matrix"].subplots()
+    )
+    plotting.reliability(target, np.exp(log_probs), ax=made["reliability"].subplots())
+    titles = ("Learning curves", f"Test accuracy {report['test']['accuracy']:.3f}", "Reliability on the test plates")
+    for figure, title in zip(made.values(), titles, strict=True):
+        figure.suptitle(f"{title} (synthetic twin)" if report["data"]["synthetic"] else title)
+    return made
 
 
 def bench_figure(report: dict[str, Any]) -> Figure:
@@ -261,5 +289,10 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _title(text: str, report: dict[str, Any]) -> str:
-    return f"{text} (synthetic twin)" if report["data"]["synthetic"] else text
+def _data_uri(figure: Figure) -> str:
+    import matplotlib as mpl
+
+    image = BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "steelfast"}):  # the same picture is the same text
+        figure.savefig(image, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{b64encode(image.getvalue()).decode()}"
