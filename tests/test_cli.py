@@ -26,6 +26,8 @@ import numpy as np
 import pytest
 import same_bits
 from scipy.stats import binomtest
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import make_scorer, recall_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
 
 import steelfast
@@ -146,6 +148,7 @@ def test_train_takes_its_settings(succeed, table):
     succeed(
         *("train", "--data", table, "--loss", "sigmoid_mse", "--optimizer", "sgd", "--epochs", 3),
         *("--batch-size", 7, "--learning-rate", 0.5, "--seed", 9, "--out", "deep/folder"),
+        *("--hidden", "5,3", "--schedule", "cosine"),
     )
     model = SteelClassifier.load("deep/folder/model.npz")
     asked = {
@@ -155,6 +158,8 @@ def test_train_takes_its_settings(succeed, table):
         "batch_size": 7,
         "learning_rate": 0.5,
         "random_state": 9,
+        "hidden_layer_sizes": (5, 3),
+        "schedule": "cosine",
     }
     assert model.get_params() == SteelClassifier(**asked).get_params()
     assert len(model.history_) == 3
@@ -168,7 +173,27 @@ def test_defaults_are_those_of_the_estimator():
     assert options.epochs == defaults["max_epochs"]
     assert options.batch_size == defaults["batch_size"]
     assert options.learning_rate == defaults["learning_rate"]
+    assert options.hidden == defaults["hidden_layer_sizes"]
+    assert options.schedule == defaults["schedule"]
+    assert options.early_stopping == defaults["early_stopping"]
+    assert set(cli._SCHEDULES) == set(get_args(estimator.Schedule))
     assert set(cli._OPTIMIZERS) == set(get_args(estimator.OptimizerName))
+
+
+def test_early_stopping_does_not_look_at_the_test(succeed, table):
+    report = json.loads(succeed("train", "--data", table, "--early-stopping", "--epochs", 400, "--json"))
+    plates = read_steel_plates(table)
+    names = np.array(CLASS_NAMES)[plates.target]
+    X, _, y, _ = train_test_split(plates.data, names, test_size=0.2, random_state=0, stratify=plates.target)
+    expected = SteelClassifier(early_stopping=True, max_epochs=400, random_state=0).fit(X, y)
+    assert len(report["training"]["history"]) == expected.n_iter_ < 400
+    np.testing.assert_array_equal(SteelClassifier.load("steelfast-run/model.npz").coef_, expected.coef_)
+
+
+def test_quiet_training_says_nothing(run, table):
+    assert run("train", "--data", table, "--epochs", 1, "--quiet") == (0, "", "")
+    assert contents("steelfast-run") == WRITTEN
+    assert run("train", "--offline", "--epochs", 1, "-q") == (0, "", "")  # no notice of the twin either
 
 
 def test_train_json_is_the_report_and_nothing_else(succeed, table):
@@ -314,8 +339,8 @@ def test_the_report_in_html_has_the_figures(succeed, table):
         shown = rows[str(each["plate"])]
         assert (shown[0], shown[2]) == (each["fault"], each["predicted"])
         assert shown[3] == f"{each['predicted_probability']:.3f}"
-    for name, value in report["settings"].items():
-        assert rows[name] == [str(value)]
+    for name, value in SteelClassifier.load("steelfast-run/model.npz").get_params().items():
+        assert rows[name] == [str(value)] or name in ("learning_rate", "l2")
     for figure in ("accuracy", "log_loss", "calibration_error"):
         assert f"{report['test'][figure]:.3f}" in page.text
     assert "2-fold cross-validation" in page.text
@@ -453,6 +478,78 @@ def test_predict_names_faults_and_probabilities(succeed, model_file, tmp_path, c
     np.testing.assert_allclose(probs, expected_probs, rtol=1e-5)
 
 
+def test_predict_as_json(succeed, model_file, table):
+    each = json.loads(succeed("predict", model_file, "--data", table, "--json"))
+    expected_faults, expected_probs = expected_predictions(model_file)
+    assert [plate["fault"] for plate in each] == expected_faults.tolist()
+    assert list(each[0]["probabilities"]) == list(CLASS_NAMES)
+    probs = [list(plate["probabilities"].values()) for plate in each]
+    np.testing.assert_allclose(probs, expected_probs, rtol=1e-12)
+
+
+def test_predict_reads_standard_input(succeed, model_file, tmp_path, monkeypatch):
+    text = Path(write_table(tmp_path / "plates.csv", slice(0, 5), classes=False)).read_text()
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    faults, _ = read_predictions(succeed("predict", model_file))
+    assert faults == expected_predictions(model_file, slice(0, 5))[0].tolist()
+
+
+def test_predict_does_not_wait_for_somebody_to_type_a_table(run, model_file, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    code, out, err = run("predict", model_file)
+    assert (code, out) == (2, "")
+    assert "nothing comes through a pipe: name a table with --data" in err
+
+
+INCHES = [FEATURE_NAMES.index(name) for name in ("X_Maximum", "Length_of_Conveyer")]
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(0, 50), SMALL])
+def test_features_in_other_units_are_named_in_one_notice(run, model_file, tmp_path, rows):
+    table = TWIN.data[rows].copy()
+    table[:, INCHES] = 25.4 * table[:, INCHES].clip(600)
+    np.savetxt(tmp_path / "inches.csv", table, delimiter=",", header=",".join(FEATURE_NAMES), comments="")
+    code, out, err = run("predict", model_file, "--data", tmp_path / "inches.csv")
+    assert code == 0
+    assert len(read_predictions(out)[0]) == len(table)
+    assert err.count("\n") == 1
+    assert err.startswith("steelfast: notice: far from the plates that the model was trained on")
+    assert [name for name in FEATURE_NAMES if f" {name} " in err] == ["X_Maximum", "Length_of_Conveyer"]
+    model = SteelClassifier.load(model_file)
+    mean, deviation = float(model.mean_[INCHES[1]]), float(model.scale_[INCHES[1]])
+    shown = re.search(r"Length_of_Conveyer ([\d.]+) \(([\d.]+) ± ([\d.]+)\)", err)
+    assert [*map(float, shown.groups())] == pytest.approx([table[:, INCHES[1]].mean(), mean, deviation], rel=1e-3)
+    assert run("predict", model_file, "--data", tmp_path / "inches.csv", "--quiet")[2] == ""
+
+
+def test_many_plates_show_other_units_where_one_does_not(run, model_file, tmp_path):
+    k = FEATURE_NAMES.index("Y_Perimeter")
+    table = TWIN.data.copy()
+    table[:, k] *= 25.4
+    noticed = []
+    for rows in (slice(None), [int(np.argsort(table[:, k])[len(table) // 2])]):
+        np.savetxt(tmp_path / "inches.csv", table[rows], delimiter=",", header=",".join(FEATURE_NAMES), comments="")
+        noticed.append("Y_Perimeter" in run("predict", model_file, "--data", tmp_path / "inches.csv")[2])
+    assert noticed == [True, False]
+
+
+def test_plates_of_the_training_are_not_strange(run, model_file, tmp_path):
+    noticed = 0
+    for i in range(0, len(TWIN.data), 20):
+        noticed += bool(run("predict", model_file, "--data", write_table(tmp_path / "one.csv", [i]))[2])
+    assert noticed <= 3  # of 98: of a feature with a long tail
+    for k in range(7):
+        table = write_table(tmp_path / "class.csv", np.flatnonzero(TWIN.target == k))
+        assert run("evaluate", model_file, "--data", table)[2] == ""
+
+
+def test_a_model_of_raw_features_does_not_know_what_is_strange(run, table, tmp_path):
+    names = np.array(CLASS_NAMES)[TWIN.target]
+    model = SteelClassifier(standardize=False, max_epochs=1, learning_rate=1e-9).fit(TWIN.data, names)
+    model.save(tmp_path / "model.npz")
+    assert run("predict", tmp_path / "model.npz", "--data", table)[2] == ""
+
+
 def test_predict_from_a_pipe_to_a_file(succeed, model_file, tmp_path, monkeypatch):
     text = Path(write_table(tmp_path / "plates.csv", slice(0, 5))).read_text()
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
@@ -479,6 +576,155 @@ def test_a_device_to_write_to_stays_a_device(succeed, model_file, table, tmp_pat
     assert os.read(reader, 6) == b"fault,"
     assert pipe.is_fifo()
     os.close(reader)
+
+
+# ---------------------------------------------------------------------------------- compare, explain
+
+
+def test_compare_cross_validates_each_in_the_same_folds(succeed, table):
+    line = ("compare", "--data", table, "--epochs", 3, "--cv", 4, "--seed", 2, "--optimizer", "adam")
+    report = json.loads(succeed(*line, "--json"))
+    plates = read_steel_plates(table)
+    by_loss = {each["loss"]: each for each in report["results"]}
+    assert by_loss.keys() == {"softmax_cross_entropy", "sigmoid_mse", "sigmoid_cross_entropy"}
+    for loss, each in by_loss.items():
+        expected = cross_val_score(
+            SteelClassifier(loss, max_epochs=3, random_state=2),
+            plates.data,
+            np.array(CLASS_NAMES)[plates.target],
+            cv=StratifiedKFold(4, shuffle=True, random_state=2),
+        )
+        np.testing.assert_array_equal(each["accuracy"], expected)
+    means = [np.mean(each["accuracy"]) for each in report["results"]]
+    assert means == sorted(means, reverse=True)
+
+    first, *others = report["results"]
+    for other, difference in zip(others, report["differences"][::-1], strict=True):
+        assert difference["first"]["loss"] == first["loss"]
+        assert difference["second"]["loss"] == other["loss"]
+        gaps = np.subtract(first["accuracy"], other["accuracy"])
+        assert difference["accuracy"]["mean"] == pytest.approx(gaps.mean())
+        low, high = difference["accuracy"]["interval"]
+        assert low < gaps.mean() < high
+
+    out = succeed(*line)
+    assert max(map(len, out.splitlines())) <= 80
+    for each in report["results"]:
+        mean, deviation = np.mean(each["accuracy"]), np.std(each["accuracy"], ddof=1)
+        assert re.search(rf"{each['loss']} +adam +{mean:.3f} ± {deviation:.3f} ", out)
+    assert "the folds do not tell them apart" in out or "the folds tell them apart" in out
+
+
+def test_compare_takes_what_it_is_told(succeed, table):
+    line = (
+        "--loss sigmoid_mse --loss sigmoid_cross_entropy --optimizer sgd --optimizer adam --epochs 1 --cv 2 --hidden 3"
+    )
+    report = json.loads(succeed("compare", "--data", table, *line.split(), "--json", "--plot", "compare.svg"))
+    pairs = {(each["loss"], each["optimizer"]) for each in report["results"]}
+    assert pairs == {(loss, name) for loss in ("sigmoid_mse", "sigmoid_cross_entropy") for name in ("sgd", "adam")}
+    assert report["settings"]["hidden_layer_sizes"] == [3]
+    ElementTree.parse("compare.svg")
+
+
+def test_one_loss_has_nothing_to_differ_from(succeed, table):
+    out = succeed("compare", "--data", table, "--loss", "sigmoid_mse", "--epochs", 1, "--cv", 2, "--plot", "plot.png")
+    assert "more than" not in out
+    assert Path("plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def hidden_model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "hidden.npz"
+    names = np.array(CLASS_NAMES)[TWIN.target]
+    SteelClassifier(max_epochs=5, hidden_layer_sizes=(8,), random_state=0).fit(TWIN.data, names).save(path)
+    return str(path)
+
+
+def test_explain_shows_coefficients_and_importance(succeed, table, model_file):
+    line = ("explain", model_file, "--data", table, "--repeats", 3, "--seed", 5)
+    report = json.loads(succeed(*line, "--json", "--plot", "explain.png"))
+    model = SteelClassifier.load(model_file)
+    coef = model.coef_ - model.coef_.mean(axis=0)
+    for name, row in zip(model.classes_, coef, strict=True):
+        assert list(report["coefficients"][name]) == list(FEATURE_NAMES)
+        np.testing.assert_allclose(list(report["coefficients"][name].values()), row, rtol=1e-12)
+    assert list(report["coefficients"]) == list(CLASS_NAMES)
+
+    plates = read_steel_plates(table)
+    names = np.array(CLASS_NAMES)[plates.target]
+    expected = permutation_importance(model, plates.data, names, n_repeats=3, random_state=5)
+    by_name = {each["feature"]: each for each in report["importance"]}
+    drops = [by_name[name]["accuracy_drop"] for name in FEATURE_NAMES]
+    np.testing.assert_allclose(drops, expected.importances_mean, atol=1e-12)
+    np.testing.assert_allclose([by_name[n]["deviation"] for n in FEATURE_NAMES], expected.importances_std, atol=1e-12)
+    assert [each["accuracy_drop"] for each in report["importance"]] == sorted(drops, reverse=True)
+    recall = make_scorer(recall_score, labels=["Bumps"], average="macro")
+    expected = permutation_importance(model, plates.data, names, scoring=recall, n_repeats=3, random_state=5)
+    drops = [by_name[name]["recall_drops"]["Bumps"] for name in FEATURE_NAMES]
+    np.testing.assert_allclose(drops, expected.importances_mean, atol=1e-12)
+    assert all(list(each["recall_drops"]) == list(CLASS_NAMES) for each in report["importance"])
+    assert Path("explain.png").read_bytes().startswith(b"\x89PNG")
+
+    out = succeed(*line, "--top", 2)
+    assert max(map(len, out.splitlines())) <= 82
+    best = max(report["coefficients"]["Pastry"].items(), key=lambda pair: pair[1])
+    assert re.search(rf"Pastry +{re.escape(f'{best[1]:+.2f}')}  {best[0]} ", out)
+    assert len(re.findall(r" [+-]\d\.\d\d  [A-Z]", out)) == 2 * 2 * len(CLASS_NAMES)
+
+
+def test_a_model_with_hidden_layers_has_only_the_importance(succeed, table, hidden_model_file):
+    line = ("explain", hidden_model_file, "--data", table, "--repeats", 1)
+    report = json.loads(succeed(*line, "--json", "--plot", "explain.png"))
+    assert report["coefficients"] is None
+    assert len(report["importance"]) == len(FEATURE_NAMES)
+    assert "standard deviation.\n" not in succeed(*line)
+
+
+def test_a_class_without_plates_has_no_recall_to_lose(succeed, tmp_path, model_file):
+    table = write_table(tmp_path / "some.csv", np.flatnonzero(np.isin(TWIN.target, [0, 3])))
+    report = json.loads(succeed("explain", model_file, "--data", table, "--repeats", 1, "--json"))
+    assert set(report["importance"][0]["recall_drops"]) == {"Pastry", "Stains"}
+
+
+def test_explain_of_plates_that_nothing_is_lost_on(succeed, tmp_path, table):
+    """Where no feature matters there is no largest bar."""
+    names = np.array(CLASS_NAMES)[TWIN.target]
+    model = SteelClassifier(max_epochs=1, learning_rate=0.0).fit(TWIN.data, names)
+    model.save(tmp_path / "model.npz")
+    out = succeed("explain", tmp_path / "model.npz", "--data", table, "--repeats", 1)
+    assert len(re.findall(r"^\w+ +0\.0 ± 0\.0 +0\.0 ", out, re.MULTILINE)) == len(FEATURE_NAMES)
+
+
+# ---------------------------------------------------------------------------------- completion
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("comp", {"compare", "completion"}),
+        ("train --lo", {"--loss"}),
+        ("train --loss sig", {"sigmoid_mse", "sigmoid_cross_entropy"}),
+        ("evaluate pl", {"plates.npz"}),
+        ("data f", {"fetch"}),
+    ],
+)
+def test_bash_completes(succeed, words, wanted):
+    Path("plates.npz").touch()
+    Path("steelfast.bash").write_text(succeed("completion", "bash"))
+    program = f"""
+source steelfast.bash
+COMP_WORDS=(steelfast {words}) COMP_CWORD={len(words.split())}
+_shtab_steelfast
+echo "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == wanted
+
+
+@pytest.mark.parametrize("shell", cli._SHELLS)
+def test_every_shell_has_a_script(succeed, shell):
+    assert "steelfast" in succeed("completion", shell)
 
 
 # ---------------------------------------------------------------------------------- reproduce
@@ -716,7 +962,8 @@ def test_version(succeed):
 
 
 COMMANDS = [
-    *([name] for name in ("train", "evaluate", "predict", "reproduce", "bench", "info", "data")),
+    *([name] for name in ("train", "evaluate", "predict", "compare", "explain", "reproduce", "bench", "info", "data")),
+    ["completion"],
     *(["data", name] for name in ("fetch", "path", "info")),
 ]
 
@@ -724,13 +971,12 @@ COMMANDS = [
 @pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
 def test_help_shows_examples(succeed, command):
     out = succeed(*command, "--help")
-    examples = out.partition("examples:\n")[2].strip().splitlines()
+    examples = out.partition("examples:\n")[2].partition("\n\n")[0].splitlines()
     assert examples
     assert max(map(len, out.splitlines())) <= 80
     for example in examples:  # each is a command line that is understood
-        line = example.rpartition("| ")[2].split()
-        assert line[0] == "steelfast"
-        cli.make_parser().parse_args(line[1:])
+        line = re.search(r"steelfast ([^|>)]+)", example)
+        cli.make_parser().parse_args(line[1].split())
 
 
 def test_commands_in_the_readme_are_understood():
@@ -750,7 +996,8 @@ WRONG_USAGE = {
     "no action": "data",
     "unknown option": "train --epoch 3",
     "no model": "evaluate",
-    "no data": "predict model.npz",
+    "no shell": "completion",
+    "unknown shell": "completion dos",
     "epochs": "train --epochs 0",
     "epochs in words": "train --epochs many",
     "half an epoch": "train --epochs 1.5",
@@ -766,6 +1013,15 @@ WRONG_USAGE = {
     "large seed": "train --seed 4294967296",
     "loss": "train --loss hinge",
     "optimizer": "train --optimizer lbfgs",
+    "schedule": "train --schedule linear",
+    "no width": "train --hidden ''",
+    "width zero": "train --hidden 64,0",
+    "width in words": "train --hidden wide",
+    "loss to compare": "compare --loss hinge",
+    "one fold": "compare --cv 1",
+    "nothing to show": "explain model.npz --top 0",
+    "never shuffled": "explain model.npz --repeats 0",
+    "plot on a terminal": "compare --plot -",
 }
 
 
@@ -781,6 +1037,28 @@ def test_wrong_value_is_named(run):
     assert "argument --epochs: must be a whole number at least 1, got '0'" in run("train", "--epochs", 0)[2]
     message = "argument --test-size: must be a number between 0 and 1, got 'x'"
     assert message in run("train", "--test-size", "x")[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("trian", "train"),
+        ("data inof", "info"),
+        ("train --epoch 3", "--epochs"),
+        ("train --batchsize=3", "--batch-size"),
+        ("compare --los sigmoid_mse", "--loss"),
+        ("train --loss softmax_crossentropy", "softmax_cross_entropy"),
+        ("bench --operation sofmax", "softmax"),
+        ("completion bsh", "bash"),
+    ],
+)
+def test_what_may_have_been_meant_is_suggested(run, line, meant):
+    assert re.search(rf"; did you mean {meant}\? \(see steelfast[a-z ]* --help\)\n$", run(*line.split())[2])
+
+
+@pytest.mark.parametrize("line", ["xyzzy", "train --xyzzy", "train --loss hinge"])
+def test_nothing_far_fetched_is_suggested(run, line):
+    assert "did you mean" not in run(*line.split())[2]
 
 
 @pytest.fixture
@@ -842,6 +1120,14 @@ ERRORS = {
     "reproduce --data bad-cell.csv": "bad-cell.csv, line 5, column 2",
     "reproduce --data TABLE --json folder": "folder cannot be written: it is a directory",
     "data info --data empty.csv": "empty.csv is empty",
+    "compare --data nowhere.csv": "nowhere.csv does not exist",
+    "compare --data TABLE --cv 8": "--cv 8 needs a plate of every class in each fold, got 7 of Dirtiness",
+    "compare --data TABLE --plot folder": "folder cannot be written: it is a directory",
+    "compare --data TABLE --plot nowhere/plot.png": "nowhere is not a directory",
+    "explain nowhere.npz --data TABLE": "nowhere.npz: No such file",
+    "explain cats.npz --data TABLE": "cats.npz is no model of steel plates",
+    "explain MODEL --data not-a-table.csv": "not-a-table.csv, line 1",
+    "explain MODEL --data TABLE --plot folder": "folder cannot be written: it is a directory",
 }
 
 
@@ -873,6 +1159,10 @@ def test_a_table_that_the_environment_names_and_that_is_missing(run, monkeypatch
         (["rich"], "bench", "rich"),
         (["sklearn"], "predict MODEL --data x.csv", "scikit-learn"),
         (["rich"], "evaluate MODEL", "rich"),
+        (["jinja2"], "train", "jinja2"),
+        (["matplotlib"], "compare --plot x.png", "matplotlib"),
+        (["rich", "sklearn"], "explain MODEL", "rich and scikit-learn"),
+        (["shtab"], "completion bash", "shtab"),
     ],
 )
 def test_what_is_missing_is_named_before_any_work(run, monkeypatch, missing, command, named):

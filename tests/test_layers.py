@@ -26,6 +26,7 @@ LAYERS = [
     {"_contenders", "_long_double", "_scores"},
     {"plotting", "reporting", "bench", "_terminal"},
     {"_commands"},
+    {"_compare_command", "_explain_command"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -9,6 +9,7 @@ import os
 import sys
 import textwrap
 import time
+import warnings
 from argparse import Namespace
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,11 +27,13 @@ from steelfast._files import check_writable, new_directory, write_bytes, write_t
 from steelfast.datasets import CLASS_NAMES, FEATURE_NAMES, SteelPlates, load_steel_plates
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from steelfast.estimator import SteelClassifier
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.intp]
-Step = Callable[..., None]
+Step = Callable[..., None]  # see `_terminal.progress`
 
 # a model names its classes, or has their indices when it was trained so
 _INDEX_OF_CLASS: dict[Any, int] = {name: k for k, name in enumerate(CLASS_NAMES)} | {
@@ -55,17 +58,13 @@ def train(options: Namespace) -> None:
     if options.cv:
         _check_folds(plates, options.cv)
     model = SteelClassifier(
-        options.loss,
-        options.optimizer,
-        learning_rate=options.learning_rate,
-        batch_size=options.batch_size,
-        max_epochs=options.epochs,
-        random_state=options.seed,
+        options.loss, options.optimizer, learning_rate=options.learning_rate, **_training_settings(options)
     )
     with new_directory(out), written_whole(out) as folder:
-        with progress("Training", options.epochs * (1 + (options.cv or 0))) as step:
+        with progress("Training", options.epochs * (1 + (options.cv or 0)), quiet=options.quiet) as step:
             started = time.perf_counter()
-            _fit(model, plates, training, step, held_out=test)
+            # rows that say when to stop are no test
+            _fit(model, plates, training, step, held_out=None if options.early_stopping else test)
             seconds = time.perf_counter() - started
             folds = _cross_validate(model, plates, options, step) if options.cv else None
         log_probs = _log_probabilities(model, plates.data[test])
@@ -97,6 +96,7 @@ def train(options: Namespace) -> None:
 
     if options.json:
         _write("-", reporting.as_json(report))
+    if options.json or options.quiet:
         return
     print(f"Data: {_origin(plates)}.")
     print(
@@ -107,6 +107,18 @@ def train(options: Namespace) -> None:
     if folds:
         print(f"{reporting.in_folds(folds)}\n")
     print(f"Written to {out}{os.sep} (report.html is to be looked at):\n{textwrap.fill(', '.join(names), 80)}")
+
+
+def _training_settings(options: Namespace) -> dict[str, Any]:
+    """What `train` and `compare` have in common of a classifier's parameters."""
+    return {
+        "schedule": options.schedule,
+        "batch_size": options.batch_size,
+        "max_epochs": options.epochs,
+        "hidden_layer_sizes": options.hidden,
+        "early_stopping": options.early_stopping,
+        "random_state": options.seed,
+    }
 
 
 def _split(plates: SteelPlates, options: Namespace) -> tuple[IntArray, IntArray]:
@@ -144,12 +156,14 @@ def _fit(
     held_out: IntArray | None = None,
 ) -> SteelClassifier:
     names = np.array(plates.target_names)[plates.target]
-    return model.fit(
+    model.fit(
         plates.data[rows],
         names[rows],
         validation_data=None if held_out is None else (plates.data[held_out], names[held_out]),
         callback=lambda epoch: step(loss=epoch["loss"], accuracy=epoch["accuracy"]),
     )
+    step(model.max_epochs - model.n_iter_)  # what early stopping spared
+    return model
 
 
 def _cross_validate(model: SteelClassifier, plates: SteelPlates, options: Namespace, step: Step) -> dict[str, Any]:
@@ -167,8 +181,7 @@ def _cross_validate(model: SteelClassifier, plates: SteelPlates, options: Namesp
     ]
     return {
         "n_folds": options.cv,
-        "accuracy": [result["accuracy"] for result in results],
-        "log_loss": [result["log_loss"] for result in results],
+        **{figure: [result[figure] for result in results] for figure in ("accuracy", "log_loss", "calibration_error")},
     }
 
 
@@ -180,6 +193,7 @@ def evaluate(options: Namespace) -> None:
     _require("rich", "sklearn")
     model = _load_model(options.model)
     plates = _load(options)
+    _name_strange_features(model, plates.data)
     result = reporting.evaluate(plates.target, _log_probabilities(model, plates.data))
     if options.json:
         report = {"model": options.model, "data": reporting.describe(plates), "result": result}
@@ -193,14 +207,31 @@ def evaluate(options: Namespace) -> None:
 def predict(options: Namespace) -> None:
     """Name the fault of each plate."""
     _require("sklearn")
+    if options.data == "-" and sys.stdin.isatty():
+        options.refuse("nothing comes through a pipe: name a table with --data")
     model = _load_model(options.model)
-    probs = np.exp(_log_probabilities(model, datasets.read_features(options.data)))
+    data = datasets.read_features(options.data)
+    _name_strange_features(model, data)
+    probs = np.exp(_log_probabilities(model, data))
+    _write(options.output, (_predictions_as_json if options.json else _predictions_as_csv)(probs))
+
+
+def _predictions_as_csv(probs: FloatArray) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["fault", *CLASS_NAMES])
     for row in probs:
         writer.writerow([CLASS_NAMES[row.argmax()], *(f"{prob:.6g}" for prob in row)])
-    _write(options.output, text.getvalue())
+    return text.getvalue()
+
+
+def _predictions_as_json(probs: FloatArray) -> str:
+    return reporting.as_json(
+        [
+            {"fault": CLASS_NAMES[row.argmax()], "probabilities": dict(zip(CLASS_NAMES, row.tolist(), strict=True))}
+            for row in probs
+        ]
+    )
 
 
 def _load_model(path: str) -> SteelClassifier:
@@ -214,6 +245,32 @@ def _load_model(path: str) -> SteelClassifier:
             f"{', '.join(map(str, model.classes_))}"
         )
     return model
+
+
+def _name_strange_features(model: SteelClassifier, data: FloatArray) -> None:
+    """A notice of the features that are far from those of the training, as they are in other units.
+
+    Their mean over n plates is to lie within 3 + 5/√n standard deviations of the training's. Of the real plates one in
+    300 is stranger than that by itself, in a feature with a long tail; plates of a single class are not.
+    """
+    if not model.standardize:  # then the model does not know means and deviations
+        return
+    means = data.mean(axis=0)
+    strange = np.abs(means - model.mean_) > (3 + 5 / np.sqrt(len(data))) * model.scale_
+    if strange.any():
+        each = (
+            "{} {} ({} ± {})".format(FEATURE_NAMES[k], *map(_digits, (means[k], model.mean_[k], model.scale_[k])))
+            for k in np.flatnonzero(strange)
+        )
+        notice(
+            f"far from the plates that the model was trained on, whose mean and deviation are in brackets; "
+            f"are the units the same? {', '.join(each)}"
+        )
+
+
+def _digits(number: float) -> str:
+    """A number to four digits, never with an exponent."""
+    return np.format_float_positional(number, 4, unique=False, fractional=False, trim="-")
 
 
 def _log_probabilities(model: SteelClassifier, data: FloatArray) -> FloatArray:
@@ -354,7 +411,7 @@ def bench(options: Namespace) -> None:
         options.refuse(str(error))
     settings: dict[str, Any] = {"n_rounds": 3, "seconds_per_round": 0.001} if options.quick else {}
     measurements = []
-    with benchmark.one_core() as core, _terminal.progress("Measuring", len(cases)) as step:
+    with benchmark.one_core() as core, _terminal.progress("Measuring", len(cases), quiet=options.quiet) as step:
         contenders = [_contenders.load(name) for name in _contenders_to_load(options)]
         for measurement in benchmark.measure(cases, contenders, **settings):
             measurements.append(measurement)
@@ -367,9 +424,7 @@ def bench(options: Namespace) -> None:
     if options.plot is not None:
         if not any(each["fastest_peer"] for each in report["measurements"]):
             raise ValueError(f"nothing to plot in {options.plot}: no other library took part that could be compared")
-        image = io.BytesIO()
-        reporting.bench_figure(report).savefig(image, format="png", dpi=100)
-        write_bytes(options.plot, image.getvalue())
+        _write_figure(options.plot, reporting.bench_figure(report))
 
 
 def _print_bench(report: dict[str, Any]) -> None:
@@ -414,8 +469,8 @@ def info(options: Namespace) -> None:
 
 
 def notice(text: str) -> None:
-    """Tell the user something that is no result."""
-    print(f"steelfast: notice: {text}", file=sys.stderr)
+    """Tell the user something that is no result, unless --quiet keeps it back as it does warnings."""
+    warnings.warn(text, stacklevel=2)
 
 
 def _write(path: str, text: str) -> None:
@@ -425,6 +480,13 @@ def _write(path: str, text: str) -> None:
         sys.stdout.writelines(text.splitlines(keepends=True))
     else:
         write_text(path, text)
+
+
+def _write_figure(path: str, figure: Figure) -> None:
+    """Write a picture, as SVG if the path ends so, else as PNG."""
+    image = io.BytesIO()
+    figure.savefig(image, format="svg" if path.lower().endswith(".svg") else "png", dpi=150)
+    write_bytes(path, image.getvalue())
 
 
 def _require(*modules: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from steelfast._contenders import PEERS
 from steelfast.datasets import CLASS_NAMES
-from steelfast.reporting import loss, share, three_digits, ulp
+from steelfast.reporting import loss, mean_and_deviation, points, share, three_digits, ulp
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,13 +30,13 @@ def console(*, stderr: bool = False, width: int | None = None) -> Console:
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[..., None]]:
-    """A bar on stderr if that is a terminal; what is yielded moves it on by one step.
+def progress(description: str, total: int, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """A bar on stderr if that is a terminal and nobody asked for quiet; what is yielded moves it on.
 
-    The step takes figures to show beside the bar, such as ``loss=0.7``.
+    It takes by how many steps, one by default, and figures to show beside the bar, such as ``loss=0.7``.
     """
-    if not sys.stderr.isatty():
-        yield lambda **figures: None
+    if quiet or not sys.stderr.isatty():
+        yield lambda n_steps=1, **figures: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -50,9 +50,9 @@ def progress(description: str, total: int) -> Iterator[Callable[..., None]]:
     ) as bar:
         task = bar.add_task(description, total=total, figures="")
 
-        def step(**figures: float) -> None:
+        def step(n_steps: int = 1, **figures: float) -> None:
             shown = "  ".join(f"{name} {loss(value)}" for name, value in figures.items())
-            bar.update(task, advance=1, figures=shown)
+            bar.update(task, advance=n_steps, figures=shown)
 
         yield step
 
@@ -68,6 +68,53 @@ def confusion_table(result: dict[str, Any]) -> Table:
         cells = [str(count) if count else "·" for count in row]
         cells[k] = f"[bold]{cells[k]}[/bold]"
         table.add_row(each["name"], *cells, share(each["recall"]))
+    return table
+
+
+def comparison_table(report: dict[str, Any]) -> Table:
+    """A row for each loss and optimiser, the best on top."""
+    table = _table()
+    for heading in ("loss", "optimizer"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("accuracy", "log-loss", "calibration\nerror"):
+        table.add_column(heading, justify="right")
+    for each in report["results"]:
+        figures = (mean_and_deviation(each[name]) for name in ("accuracy", "log_loss", "calibration_error"))
+        table.add_row(each["loss"], each["optimizer"], *figures)
+    return table
+
+
+def coefficients_table(report: dict[str, Any], n_shown: int) -> Table:
+    """For each class the features that speak for it and against it most, with their coefficients."""
+    table = _table()
+    for heading in ("", "speaks for it", "speaks against it"):
+        table.add_column(heading)
+    for name, row in report["coefficients"].items():
+        ordered = sorted(row.items(), key=lambda each: -each[1])
+        sides = ([each for each in side if each[1] * sign > 0] for side, sign in ((ordered, 1), (ordered[::-1], -1)))
+        lists = ("\n".join(f"{value:+.2f}  {feature}" for feature, value in side[:n_shown]) for side in sides)
+        table.add_row(f"[bold]{name}[/bold]", *lists, end_section=True)
+    return table
+
+
+def importance_table(report: dict[str, Any]) -> Table:
+    """A row for each feature, the most important on top."""
+    table = _table()
+    table.add_column("feature")
+    table.add_column("accuracy", justify="right")
+    table.add_column("")
+    table.add_column("recall", justify="right")
+    table.add_column("of")
+    largest = max(each["accuracy_drop"] for each in report["importance"]) or 1.0
+    for each in report["importance"]:
+        fault, drop = max(each["recall_drops"].items(), key=lambda pair: pair[1])
+        table.add_row(
+            each["feature"],
+            f"{points(each['accuracy_drop'])} ± {points(each['deviation'])}",
+            "█" * round(12 * each["accuracy_drop"] / largest),
+            points(drop),
+            fault,
+        )
     return table
 
 
@@ -104,7 +151,7 @@ def bench_tables(report: dict[str, Any]) -> Iterator[Table]:
         yield table
 
 
-def _table(title: str) -> Table:
+def _table(title: str | None = None) -> Table:
     from rich import box
     from rich.table import Table
 

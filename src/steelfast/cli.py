@@ -7,9 +7,11 @@ Results go to stdout, everything else to stderr. Exit codes: 0; 1 after an error
 from __future__ import annotations
 
 import argparse
+import difflib
 import io
 import math
 import os
+import re
 import shlex
 import signal
 import sys
@@ -19,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from steelfast import _commands
+from steelfast import _commands, _compare_command, _explain_command
 from steelfast._contenders import NAMES
 from steelfast._version import __version__
 from steelfast.bench import DTYPES, OPERATIONS
@@ -28,7 +30,10 @@ from steelfast.heads import HEADS
 __all__ = ["main", "make_parser"]
 
 _CONTENDERS = tuple(name for name in NAMES if name != "steelfast")
-_OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")  # the estimator's, which needs scikit-learn
+_SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
+# the estimator's, which needs scikit-learn
+_OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
+_SCHEDULES = ("constant", "step", "cosine", "one_cycle")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +72,8 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         with _warnings_as_notices(), _sigterm_as_exit():
             options = make_parser().parse_args(arguments)
+            if options.quiet:
+                warnings.simplefilter("ignore", UserWarning)
             options.command_line = shlex.join(["steelfast", *arguments])
             options.run(options)
     except SystemExit as done:  # argparse's, after --help and after a wrong command line; and SIGTERM's
@@ -92,7 +99,7 @@ def _failed(error: Exception) -> int:
 @contextmanager
 def _warnings_as_notices() -> Iterator[None]:
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        _commands.notice(str(message))
+        print(f"steelfast: notice: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
@@ -123,25 +130,53 @@ def _sigterm_as_exit() -> Iterator[None]:
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str, **settings: Any) -> None:
         super().__init__(prog, max_help_position=28, **settings)
-        self._action_max_length = 13  # argparse forgets that the names of commands are indented
+        self._action_max_length = 14  # argparse forgets that the names of commands are indented
 
 
 class _Parser(argparse.ArgumentParser):
-    """A wrong command line costs one line."""
+    """A wrong command line costs one line, which names what may have been meant."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Formatter, **settings)
 
+    def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            names = [name for action in options.parser._actions for name in action.option_strings]
+            close = _suggestion(unknown[0].partition("=")[0], names)
+            options.refuse(f"unrecognized arguments: {' '.join(unknown)}{close}")
+        return options
+
     def error(self, message: str) -> NoReturn:
+        if wrong := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            message += _suggestion(wrong[1], re.findall(r"[^\s',]+", wrong[2]))
         self.exit(2, f"steelfast: error: {message} (see {self.prog} --help)\n")
 
 
+class _Several(argparse.Action):
+    """Those that are named, in the place of all of them."""
+
+    def __call__(self, _: Any, options: argparse.Namespace, value: Any, __: str | None = None) -> None:
+        named = getattr(options, self.dest)
+        setattr(options, self.dest, (value,) if named is self.default else (*named, value))
+
+
+def _suggestion(wrong: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(wrong, names, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line; each command sets ``run`` to what does it, and ``refuse`` to its error."""
+    """The parser of the command line.
+
+    Each command sets ``run`` to what does it, ``parser`` to its own, and ``refuse`` to that one's error.
+    """
     parser = _Parser(
         prog="steelfast",
         description="Learn to name the faults of steel plates; see how fast it goes.",
-        epilog=_examples("steelfast train", "steelfast predict steelfast-run/model.npz --data plates.csv"),
+        epilog=_examples("steelfast train", "steelfast predict steelfast-run/model.npz --data plates.csv")
+        + "\n\nexit codes: 0 done, 1 an error, 2 a command line that makes no sense,\n"
+        "130 Ctrl-C, 141 nobody reads the output, 143 SIGTERM",
     )
     parser.add_argument("--version", action="version", version=f"steelfast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -154,24 +189,12 @@ def make_parser() -> argparse.ArgumentParser:
         "steelfast train",
         "steelfast train --data faults.csv --cv 10 --out run-1",
         "steelfast train --loss sigmoid_mse --optimizer sgd --epochs 200 --seed 7",
+        "steelfast train --hidden 64 --early-stopping --schedule cosine",
     )
     _add_data_options(train)
     _add_choice(train, "--loss", tuple(HEADS), "softmax_cross_entropy")
     _add_choice(train, "--optimizer", _OPTIMIZERS, "adam")
-    train.add_argument(
-        "--epochs",
-        type=_whole(1),
-        default=100,
-        metavar="N",
-        help="passes through the training plates (default 100)",
-    )
-    train.add_argument(
-        "--batch-size",
-        type=_whole(1),
-        default=128,
-        metavar="N",
-        help="plates in a minibatch (default 128)",
-    )
+    _add_training_options(train)
     train.add_argument(
         "--learning-rate",
         type=_between(0, math.inf),
@@ -186,13 +209,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="share of the plates to hold out for the test (default 0.2)",
     )
     train.add_argument("--cv", type=_whole(2), metavar="K", help="also cross-validate, in K folds of all plates")
-    train.add_argument(
-        "--seed",
-        type=_whole(0, 2**32 - 1),
-        default=0,
-        metavar="N",
-        help="of the split and of the shuffling (default 0)",
-    )
+    _add_seed(train, "of the split and of the shuffling")
     train.add_argument(
         "--out",
         default="steelfast-run",
@@ -218,22 +235,75 @@ def make_parser() -> argparse.ArgumentParser:
         _commands.predict,
         "name the fault of each plate, with probabilities, as CSV",
         "steelfast predict steelfast-run/model.npz --data plates.csv -o predicted.csv",
-        "head -3 plates.csv | steelfast predict steelfast-run/model.npz --data -",
+        "head -3 plates.csv | steelfast predict steelfast-run/model.npz",
     )
     predict.add_argument("model", metavar="MODEL", help="the model.npz of a training")
     predict.add_argument(
         "--data",
-        required=True,
+        default="-",
         metavar="PATH",
-        help="CSV with the 27 features named in its header; - is standard input",
+        help="CSV with the 27 features named in its header; default: -, standard input",
     )
     predict.add_argument(
         "-o",
         "--output",
         default="-",
         metavar="PATH",
-        help="CSV file to write; default: standard output",
+        help="file to write; default: standard output",
     )
+    predict.add_argument("--json", action="store_true", help="write JSON in the place of CSV")
+
+    compare = _add(
+        commands,
+        "compare",
+        _compare_command.compare,
+        "put losses and optimizers side by side in cross-validation",
+        "steelfast compare",
+        "steelfast compare --loss sigmoid_mse --hidden 64 --plot optimizers.png",
+    )
+    _add_data_options(compare)
+    for option, names in (("--loss", tuple(HEADS)), ("--optimizer", _OPTIMIZERS)):
+        compare.add_argument(
+            option,
+            action=_Several,
+            choices=names,
+            default=names,
+            metavar="NAME",
+            help=f"only this one of {', '.join(names)}; may be repeated",
+        )
+    _add_training_options(compare)
+    compare.add_argument("--cv", type=_whole(2), default=10, metavar="K", help="folds (default 10)")
+    _add_seed(compare, "of the folds and of the shuffling")
+    _add_plot(compare, "draw accuracy and log-loss of every fold")
+    _add_json_flag(compare)
+
+    explain = _add(
+        commands,
+        "explain",
+        _explain_command.explain,
+        "show what drives each fault in a model",
+        "steelfast explain steelfast-run/model.npz --data faults.csv",
+        "steelfast explain steelfast-run/model.npz --top 3 --plot drives.png",
+    )
+    explain.add_argument("model", metavar="MODEL", help="the model.npz of a training")
+    _add_data_options(explain)
+    explain.add_argument(
+        "--top",
+        type=_whole(1),
+        default=4,
+        metavar="N",
+        help="coefficients to show of each fault, of each sign (default 4)",
+    )
+    explain.add_argument(
+        "--repeats",
+        type=_whole(1),
+        default=10,
+        metavar="N",
+        help="how often each feature is shuffled (default 10)",
+    )
+    _add_seed(explain, "of the shuffling of features")
+    _add_plot(explain, "draw coefficients and importance")
+    _add_json_flag(explain)
 
     reproduce = _add(
         commands,
@@ -282,7 +352,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--quick", action="store_true", help="fewer, shorter rounds: rough figures")
     _add_json_file(bench)
-    bench.add_argument("--plot", type=_no_dash, metavar="PATH", help="draw the ratios to the fastest peer, as PNG")
+    _add_plot(bench, "draw the ratios to the fastest peer")
 
     data = commands.add_parser(
         "data",
@@ -323,7 +393,38 @@ def make_parser() -> argparse.ArgumentParser:
         "steelfast info",
     )
     _add_json_flag(info)
+
+    completion = _add(
+        commands,
+        "completion",
+        _completion,
+        "print a script that completes commands in a shell",
+        'eval "$(steelfast completion bash)"',
+        "steelfast completion zsh > ~/.zfunc/_steelfast",
+        "steelfast completion fish > ~/.config/fish/completions/steelfast.fish",
+    )
+    completion.add_argument("shell", choices=_SHELLS, metavar="SHELL", help=", ".join(_SHELLS))
     return parser
+
+
+def _completion(options: argparse.Namespace) -> None:
+    """Print the script that the shell completes command lines with."""
+    _commands._require("shtab")
+    import shtab
+
+    def mark(parser: argparse.ArgumentParser) -> None:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for each in action.choices.values():
+                    mark(each)
+            elif action.metavar in ("PATH", "MODEL"):
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
+            elif action.metavar == "DIR":
+                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+
+    parser = make_parser()
+    mark(parser)
+    print(shtab.complete(parser, options.shell))
 
 
 def _add(
@@ -332,7 +433,8 @@ def _add(
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=_examples(*examples)
     )
-    parser.set_defaults(run=run, refuse=parser.error)
+    parser.set_defaults(run=run, parser=parser, refuse=parser.error)
+    parser.add_argument("-q", "--quiet", action="store_true", help="no notices, no progress, no summary of a training")
     return parser
 
 
@@ -340,14 +442,16 @@ def _examples(*commands: str) -> str:
     return "\n  ".join(["examples:", *commands])
 
 
-def _add_choice(parser: argparse.ArgumentParser, name: str, choices: Sequence[str], default: str) -> None:
+def _add_choice(
+    parser: argparse.ArgumentParser, name: str, choices: Sequence[str], default: str, what: str = ""
+) -> None:
     others = ", ".join(choice for choice in choices if choice != default)
     parser.add_argument(
         name,
         choices=choices,
         default=default,
         metavar="NAME",
-        help=f"{default} (default), {others}",
+        help=f"{what}{default} (default), {others}",
     )
 
 
@@ -359,6 +463,44 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         "STEELFAST_DATA names, else the download from UCI, else the synthetic twin",
     )
     parser.add_argument("--offline", action="store_true", help="download nothing; use the twin if need be")
+
+
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--epochs",
+        type=_whole(1),
+        default=100,
+        metavar="N",
+        help="passes through the training plates (default 100)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_whole(1),
+        default=128,
+        metavar="N",
+        help="plates in a minibatch (default 128)",
+    )
+    parser.add_argument(
+        "--hidden",
+        type=_sizes,
+        default=(),
+        metavar="SIZES",
+        help="widths of hidden layers, such as 64,32 (default: none, a linear model)",
+    )
+    _add_choice(parser, "--schedule", _SCHEDULES, "constant", "learning rate: ")
+    parser.add_argument(
+        "--early-stopping",
+        action="store_true",
+        help="hold out a tenth of the training plates; stop when their loss no longer falls",
+    )
+
+
+def _add_seed(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0, metavar="N", help=f"{what} (default 0)")
+
+
+def _add_plot(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--plot", type=_no_dash, metavar="PATH", help=f"{what}, as PNG, or SVG if PATH ends so")
 
 
 def _add_json_flag(parser: argparse.ArgumentParser) -> None:
@@ -389,7 +531,8 @@ def _one_of(names: Sequence[str]) -> Callable[[str], str]:
 
     def convert(text: str) -> str:
         if text.lower() not in by_lower_case:
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, got {text!r}")
+            close = _suggestion(text.lower(), tuple(by_lower_case))
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, got {text!r}{close}")
         return by_lower_case[text.lower()]
 
     return convert
@@ -400,6 +543,16 @@ def _no_dash(text: str) -> str:
     if text == "-":
         raise argparse.ArgumentTypeError("must be a file, got '-'")
     return text
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(map(int, text.split(",")))
+    except ValueError:
+        sizes = (0,)
+    if min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"must be whole numbers at least 1 with commas between, got {text!r}")
+    return sizes
 
 
 def _shape(text: str) -> tuple[int, ...]:

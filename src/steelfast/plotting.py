@@ -496,7 +496,7 @@ def importance(
     ax.set_yticks(range(len(order)), [feature_names[k] for k in order], fontsize=8)
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.axvline(0, color="black", linewidth=1)
-    ax.set_xlabel("Drop of the accuracy when the feature is shuffled, percentage points")
+    ax.set_xlabel("Drop of accuracy when shuffled, percentage points")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", alpha=0.3)
     ax.set_axisbelow(True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,18 @@ from steelfast.datasets import CLASS_NAMES, SteelPlates
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["as_html", "as_json", "as_markdown", "bench_figure", "describe", "evaluate", "figures", "mistakes"]
+__all__ = [
+    "as_html",
+    "as_json",
+    "as_markdown",
+    "bench_figure",
+    "comparison_figure",
+    "describe",
+    "evaluate",
+    "explanation_figure",
+    "figures",
+    "mistakes",
+]
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
@@ -152,7 +163,7 @@ def mistakes(target: IntArray, log_probs: FloatArray, numbers: IntArray, limit: 
 # ---------------------------------------------------------------------------------- text
 
 
-def as_json(report: dict[str, Any]) -> str:
+def as_json(report: dict[str, Any] | list[dict[str, Any]]) -> str:
     """The report as JSON, which knows neither NaN nor infinity: they become null."""
     return json.dumps(_finite(report), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -204,6 +215,11 @@ def share(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
+def points(value: float) -> str:
+    """A share in percentage points, to one decimal, without the sign of a zero."""
+    return f"{round(100 * value, 1) + 0.0:.1f}"
+
+
 def interval(bounds: tuple[float, float]) -> str:
     """Its two ends, to three digits."""
     return " to ".join(map(share, bounds))
@@ -240,10 +256,24 @@ def ulp(error: float | None) -> str:
 
 def in_folds(folds: dict[str, Any]) -> str:
     """The result of a cross-validation in a line."""
-    accuracy, log_loss = (
-        f"{loss(np.mean(folds[name]))} ± {loss(np.std(folds[name], ddof=1))}" for name in ("accuracy", "log_loss")
-    )
+    accuracy, log_loss = (mean_and_deviation(folds[name]) for name in ("accuracy", "log_loss"))
     return f"{folds['n_folds']}-fold cross-validation: accuracy {accuracy}, log-loss {log_loss}"
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """Mean ± standard deviation of what the folds gave."""
+    return f"{loss(float(np.mean(values)))} ± {loss(float(np.std(values, ddof=1)))}"
+
+
+def in_words(difference: dict[str, Any]) -> str:
+    """One of the differences of ``steelfast compare`` as a sentence."""
+    first, second = (f"{each['loss']} ({each['optimizer']})" for each in (difference["first"], difference["second"]))
+    gap, (low, high) = difference["accuracy"]["mean"], difference["accuracy"]["interval"]
+    verdict = "tell" if low > 0 else "do not tell"
+    return (
+        f"{first}\nis right on {points(gap)} plates in 100 more than {second}:\n"
+        f"95 % interval {points(low)} to {points(high)}; the folds {verdict} them apart."
+    )
 
 
 # ---------------------------------------------------------------------------------- plots
@@ -267,8 +297,40 @@ def figures(report: dict[str, Any], target: IntArray, log_probs: FloatArray) -> 
     plotting.reliability(target, np.exp(log_probs), ax=made["reliability"].subplots())
     titles = ("Learning curves", f"Test accuracy {report['test']['accuracy']:.3f}", "Reliability on the test plates")
     for figure, title in zip(made.values(), titles, strict=True):
-        figure.suptitle(f"{title} (synthetic twin)" if report["data"]["synthetic"] else title)
+        figure.suptitle(_title(title, report))
     return made
+
+
+def comparison_figure(report: dict[str, Any]) -> Figure:
+    """Accuracy and log-loss of every fold, side by side."""
+    figure = _figure(9, 1.2 + 0.3 * len(report["results"]))
+    left, right = figure.subplots(1, 2, sharey=True)
+    plotting.comparison(report["results"], ax=left)
+    plotting.comparison(report["results"], quantity="log_loss", ax=right)
+    figure.suptitle(_title(f"{report['n_folds']}-fold cross-validation", report))
+    return figure
+
+
+def explanation_figure(report: dict[str, Any]) -> Figure:
+    """Coefficients, where the model has them, beside the importance of the features."""
+    coefficients, features = report["coefficients"], report["importance"]
+    figure = _figure(12 if coefficients else 6, 7)
+    axes = figure.subplots(1, 2 if coefficients else 1, squeeze=False)[0]
+    if coefficients:
+        plotting.coefficients(
+            [list(row.values()) for row in coefficients.values()],
+            feature_names=list(next(iter(coefficients.values()))),
+            class_names=list(coefficients),
+            ax=axes[0],
+        )
+    plotting.importance(
+        [each["accuracy_drop"] for each in features],
+        [each["deviation"] for each in features],
+        feature_names=[each["feature"] for each in features],
+        ax=axes[-1],
+    )
+    figure.suptitle(_title("What drives the faults", report))
+    return figure
 
 
 def bench_figure(report: dict[str, Any]) -> Figure:
@@ -287,6 +349,10 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _title(text: str, report: dict[str, Any]) -> str:
+    return f"{text} (synthetic twin)" if report["data"]["synthetic"] else text
 
 
 def _data_uri(figure: Figure) -> str:
