@@ -666,7 +666,7 @@ def test_explain_shows_coefficients_and_importance(succeed, table, model_file):
     assert Path("explain.png").read_bytes().startswith(b"\x89PNG")
 
     out = succeed(*line, "--top", 2)
-    assert max(map(len, out.splitlines())) <= 82
+    assert max(map(len, out.splitlines())) <= 80
     best = max(report["coefficients"]["Pastry"].items(), key=lambda pair: pair[1])
     assert re.search(rf"Pastry +{re.escape(f'{best[1]:+.2f}')}  {best[0]} ", out)
     assert len(re.findall(r" [+-]\d\.\d\d  [A-Z]", out)) == 2 * 2 * len(CLASS_NAMES)
@@ -693,6 +693,16 @@ def test_explain_of_plates_that_nothing_is_lost_on(succeed, tmp_path, table):
     model.save(tmp_path / "model.npz")
     out = succeed("explain", tmp_path / "model.npz", "--data", table, "--repeats", 1)
     assert len(re.findall(r"^\w+ +0\.0 ± 0\.0 +0\.0 ", out, re.MULTILINE)) == len(FEATURE_NAMES)
+
+
+@pytest.mark.parametrize("width", [50, 60, 70, 80])
+@pytest.mark.parametrize("command", ["evaluate", "explain"])
+def test_nothing_is_left_out_of_a_table_in_a_narrow_terminal(succeed, table, model_file, monkeypatch, command, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = succeed(command, model_file, "--data", table)
+    assert "…" not in out
+    rows = [line for line in out.splitlines() if "  " in line.strip() and not line.startswith(("accuracy", "log-loss"))]
+    assert max(map(len, rows)) <= width
 
 
 # ---------------------------------------------------------------------------------- completion

@@ -42,17 +42,18 @@ def explain(options: Namespace) -> None:
     console = _terminal.console()
     if report["coefficients"]:
         print(
-            f"What the score of a fault gains when a feature is larger by one standard\n"
-            f"deviation: the {options.top} largest gains and losses.\n"
+            "What the score of a fault gains when a feature is larger by one standard\n"
+            f"deviation: the largest gains and losses, {options.top} of each at most.\n"
         )
         console.print(_terminal.coefficients_table(report, options.top))
         print()
     print(f"Data: {_commands._origin(plates)}.")
     print("All of them count, those too that the model may have been trained on.")
     print(
-        "By how many percentage points the accuracy drops when a feature is shuffled (mean\n"
-        f"± standard deviation of {options.repeats} times), and the recall of the fault that suffers most.\n"
-        "Features that say the same as others stand in for each other, and rank low.\n"
+        "By how many percentage points the accuracy drops when a feature is shuffled\n"
+        f"(mean ± standard deviation of {options.repeats} times), and the recall of the fault that\n"
+        "suffers most. Features that say the same as others stand in for each other, and\n"
+        "rank low.\n"
     )
     console.print(_terminal.importance_table(report))
 

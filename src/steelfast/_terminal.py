@@ -60,10 +60,10 @@ def progress(description: str, total: int, *, quiet: bool = False) -> Iterator[C
 def confusion_table(result: dict[str, Any]) -> Table:
     """The confusion matrix, a row for each true class with its recall at the end."""
     table = _table(title="Confusion matrix: a row is a true class, a column what was predicted")
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for name in CLASS_NAMES:
-        table.add_column(name.replace("_", "_\n"), justify="right")
-    table.add_column("recall", justify="right")
+        table.add_column(name.replace("_", "_\n"), justify="right", overflow="fold")
+    table.add_column("recall", justify="right", no_wrap=True)
     for k, (each, row) in enumerate(zip(result["classes"], result["confusion_matrix"], strict=True)):
         cells = [str(count) if count else "·" for count in row]
         cells[k] = f"[bold]{cells[k]}[/bold]"
@@ -77,7 +77,7 @@ def comparison_table(report: dict[str, Any]) -> Table:
     for heading in ("loss", "optimizer"):
         table.add_column(heading, no_wrap=True)
     for heading in ("accuracy", "log-loss", "calibration\nerror"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for each in report["results"]:
         figures = (mean_and_deviation(each[name]) for name in ("accuracy", "log_loss", "calibration_error"))
         table.add_row(each["loss"], each["optimizer"], *figures)
@@ -88,7 +88,7 @@ def coefficients_table(report: dict[str, Any], n_shown: int) -> Table:
     """For each class the features that speak for it and against it most, with their coefficients."""
     table = _table()
     for heading in ("", "speaks for it", "speaks against it"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for name, row in report["coefficients"].items():
         ordered = sorted(row.items(), key=lambda each: -each[1])
         sides = ([each for each in side if each[1] * sign > 0] for side, sign in ((ordered, 1), (ordered[::-1], -1)))
@@ -100,11 +100,11 @@ def coefficients_table(report: dict[str, Any], n_shown: int) -> Table:
 def importance_table(report: dict[str, Any]) -> Table:
     """A row for each feature, the most important on top."""
     table = _table()
-    table.add_column("feature")
-    table.add_column("accuracy", justify="right")
-    table.add_column("")
-    table.add_column("recall", justify="right")
-    table.add_column("of")
+    table.add_column("feature", overflow="fold")
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("", overflow="crop", no_wrap=True)
+    table.add_column("recall", justify="right", no_wrap=True)
+    table.add_column("of", overflow="fold")
     largest = max(each["accuracy_drop"] for each in report["importance"]) or 1.0
     for each in report["importance"]:
         fault, drop = max(each["recall_drops"].items(), key=lambda pair: pair[1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import html
 import io
 import math
 import os
@@ -159,6 +160,14 @@ class SteelPlates:
         n_plates, n_features = self.data.shape
         origin = "synthetic twin" if self.path is None else f"{self.source}: {self.path}"
         return f"<SteelPlates: {n_plates} plates, {n_features} features, {origin}>"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the same, and how many plates there are of each class."""
+        counts = np.bincount(self.target, minlength=len(self.target_names))
+        names, numbers = (
+            "".join(f"<td>{each}</td>" for each in row) for row in (map(html.escape, self.target_names), counts)
+        )
+        return f"<p>{html.escape(repr(self)[1:-1])}</p><table><tr>{names}</tr><tr>{numbers}</tr></table>"
 
 
 # ---------------------------------------------------------------------------------- load

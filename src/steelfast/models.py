@@ -87,6 +87,10 @@ class LinearModel:
     def __init__(self, weights: Array, bias: Array) -> None:
         self.parameters: tuple[Array, ...] = (np.ascontiguousarray(np.vstack([weights, bias])),)
 
+    def __repr__(self) -> str:
+        n_features, n_classes = self.weights.shape
+        return f"<LinearModel: {n_features} features, {n_classes} classes, {self.weights.dtype}>"
+
     @property
     def weights(self) -> Array:
         return self.parameters[0][:-1]

@@ -121,6 +121,11 @@ class Network:
     def biases(self) -> list[Array]:
         return self._layers_of(self.parameters[0])[1]
 
+    def __repr__(self) -> str:
+        n_features, *hidden, n_classes = self.layer_sizes
+        units = f"{', '.join(map(str, hidden))} hidden units ({self.activation})" if hidden else "no hidden units"
+        return f"<Network: {n_features} features, {units}, {n_classes} classes, {self.parameters[0].dtype}>"
+
     def logits(self, X: Array, scaling: Scaling | None = None) -> Array:
         """The logits of rows of features, see `Model`; no unit drops out."""
         [parameters] = self.parameters
