@@ -38,7 +38,7 @@ def offline(monkeypatch, tmp_path):
 
 
 def output_of(*command):
-    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, encoding="utf-8", timeout=120)
+    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
@@ -130,7 +130,7 @@ def test_notebook(table, monkeypatch, tmp_path):
         monkeypatch.setenv("STEELFAST_DATA", str(Path(table).absolute()))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     executed = tmp_path / "executed.ipynb"
-    output_of("-m", "jupyter", "execute", NOTEBOOK, f"--output={executed}")
+    output_of("-m", "jupyter", "execute", NOTEBOOK, "--startup_timeout=300", f"--output={executed}")
     outputs = [
         output
         for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]
