@@ -18,8 +18,8 @@ def is_of(value, claimed):
         return True
     if not (arguments := typing.get_args(claimed)):
         return isinstance(value, claimed)
-    if typing.get_origin(claimed) is not tuple:  # NDArray[scalar] is ndarray[shape, dtype[scalar]]
-        [scalar] = typing.get_args(arguments[1])
+    if typing.get_origin(claimed) is not tuple:  # NDArray[scalar]; before NumPy 2.5: ndarray[shape, dtype[scalar]]
+        [scalar] = typing.get_args(arguments[1]) if len(arguments) > 1 else arguments
         return isinstance(value, np.ndarray) and (scalar is typing.Any or issubclass(value.dtype.type, scalar))
     types = arguments[:1] * len(value) if arguments[1] is ... else arguments
     return isinstance(value, tuple) and all(is_of(*each) for each in zip(value, types, strict=True))
