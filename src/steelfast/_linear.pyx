@@ -160,7 +160,7 @@ cdef void few_classes(
             tiles_to_rows_d(block, width, logits + i * width)
         for lane in range(n_lanes):
             loss[0] += losses[lane]
-    for lane in range(LANES):
+    for lane in range(min(LANES, n_rows)):
         correct[0] += right[lane]
 
 

@@ -116,6 +116,7 @@ cdef inline void label_block(
     cdef floating top[LANES]
     cdef floating rest[LANES]
     cdef floating label_grad[LANES]
+    cdef Py_ssize_t where[LANES]   # the label's entry in the block
     cdef Py_ssize_t lane
     fill_lanes(<floating>0.0, others)
     fill_lanes(<floating>0.0, others_low)
@@ -126,7 +127,8 @@ cdef inline void label_block(
         settle_rows(block, n_classes, maximum, True)
         shift_rows(block, n_classes, maximum)
     for lane in range(n_lanes):
-        label_logit[lane] = block[max(labels[lane], 0) * LANES + lane]
+        where[lane] = max(labels[lane], 0) * LANES + lane
+        label_logit[lane] = block[where[lane]]
     range_of_exp(maximum, least, base)
     exp_block_apart(block, block, n_classes, maximum, least, base, True, others, others_low, ties)
     for lane in range(LANES):
@@ -146,7 +148,7 @@ cdef inline void label_block(
                 total[lane], total_low[lane], &factor_low[lane], &top[lane], &rest[lane],
             )
         for lane in range(n_lanes):
-            label_grad[lane] = block[max(labels[lane], 0) * LANES + lane]
+            label_grad[lane] = block[where[lane]]
         for lane in range(LANES):
             label_grad[lane] = gradient_entry(
                 label_grad[lane], total[lane], total_low[lane], total[lane], factor[lane], factor_low[lane],
@@ -155,7 +157,7 @@ cdef inline void label_block(
         fill_lanes(<floating>0.0, marks)
         scale_block(block, block, n_classes, factor, factor_low, marks, top)
         for lane in range(n_lanes):
-            put(block + max(labels[lane], 0) * LANES + lane, label_grad[lane])
+            put(block + where[lane], label_grad[lane])
 
 
 cdef inline floating label_row(

@@ -1,9 +1,9 @@
 /* Small products of matrices, where a call of BLAS would cost more than the work: what a linear layer makes of a
  * minibatch.
  *
- * A register holds neighbouring columns of one row of the result, and up to STEELFAST_GROUP rows are made at a time, so
- * that each entry of `b` that is loaded is used that often. Every entry of the result is the sum of its products in the
- * order of the steps, whatever the registers. */
+ * A register holds neighbouring columns of one row of the result, and some rows are made at a time, so that each entry of
+ * `b` that is loaded is used that often. Every entry of the result is the sum of its products in the order of the steps,
+ * whatever the registers. */
 #ifndef STEELFAST_PRODUCT_H
 #define STEELFAST_PRODUCT_H
 
@@ -12,7 +12,6 @@
 #include <immintrin.h>
 #endif
 
-#define STEELFAST_GROUP 8
 #define STEELFAST_PLAIN_FMA(a, b, c) ((a) * (b) + (c))
 
 #if defined(__AVX512F__)
@@ -49,44 +48,81 @@
 #define STEELFAST_FMA_F STEELFAST_PLAIN_FMA
 #endif
 
-#define STEELFAST_UP_TO_1(X) X(0)
-#define STEELFAST_UP_TO_2(X) STEELFAST_UP_TO_1(X) X(1)
-#define STEELFAST_UP_TO_3(X) STEELFAST_UP_TO_2(X) X(2)
-#define STEELFAST_UP_TO_4(X) STEELFAST_UP_TO_3(X) X(3)
-#define STEELFAST_UP_TO_5(X) STEELFAST_UP_TO_4(X) X(4)
-#define STEELFAST_UP_TO_6(X) STEELFAST_UP_TO_5(X) X(5)
-#define STEELFAST_UP_TO_7(X) STEELFAST_UP_TO_6(X) X(6)
-#define STEELFAST_UP_TO_8(X) STEELFAST_UP_TO_7(X) X(7)
+#define STEELFAST_UP_TO_1(X, T, type) X(T, type, 0)
+#define STEELFAST_UP_TO_2(X, T, type) STEELFAST_UP_TO_1(X, T, type) X(T, type, 1)
+#define STEELFAST_UP_TO_3(X, T, type) STEELFAST_UP_TO_2(X, T, type) X(T, type, 2)
+#define STEELFAST_UP_TO_4(X, T, type) STEELFAST_UP_TO_3(X, T, type) X(T, type, 3)
+#define STEELFAST_UP_TO_5(X, T, type) STEELFAST_UP_TO_4(X, T, type) X(T, type, 4)
+#define STEELFAST_UP_TO_6(X, T, type) STEELFAST_UP_TO_5(X, T, type) X(T, type, 5)
+#define STEELFAST_UP_TO_7(X, T, type) STEELFAST_UP_TO_6(X, T, type) X(T, type, 6)
+#define STEELFAST_UP_TO_8(X, T, type) STEELFAST_UP_TO_7(X, T, type) X(T, type, 7)
+#define STEELFAST_UP_TO_9(X, T, type) STEELFAST_UP_TO_8(X, T, type) X(T, type, 8)
+#define STEELFAST_UP_TO_10(X, T, type) STEELFAST_UP_TO_9(X, T, type) X(T, type, 9)
 
-#define STEELFAST_START_F(r) STEELFAST_VECTOR_F sum##r = STEELFAST_LOAD_F(out + r * width);
-#define STEELFAST_ZERO_F(r) STEELFAST_VECTOR_F sum##r = STEELFAST_SPLAT_F(0);
-#define STEELFAST_STEP_F(r) sum##r = STEELFAST_FMA_F(STEELFAST_SPLAT_F(entries[r * row]), columns, sum##r);
-#define STEELFAST_END_F(r) STEELFAST_STORE_F(out + r * width, sum##r);
-#define STEELFAST_START_D(r) STEELFAST_VECTOR_D sum##r = STEELFAST_LOAD_D(out + r * width);
-#define STEELFAST_ZERO_D(r) STEELFAST_VECTOR_D sum##r = STEELFAST_SPLAT_D(0);
-#define STEELFAST_STEP_D(r) sum##r = STEELFAST_FMA_D(STEELFAST_SPLAT_D(entries[r * row]), columns, sum##r);
-#define STEELFAST_END_D(r) STEELFAST_STORE_D(out + r * width, sum##r);
+/* W registers of columns for each row, whose entries of `a` stand at one offset from a pointer of its own: so a step is a
+ * load and W multiplications for each row, and hardly anything else. */
+#define STEELFAST_AT(T, type, r) STEELFAST_SPLAT_##T(*(const type *)(entries##r + offset))
+#define STEELFAST_START_1(T, type, r)                                                                             \
+    const char *entries##r = (const char *)(a + r * row);                                                         \
+    STEELFAST_VECTOR_##T sum##r = zero;
+#define STEELFAST_STEP_1(T, type, r) sum##r = STEELFAST_FMA_##T(STEELFAST_AT(T, type, r), columns, sum##r);
+#define STEELFAST_END_1(T, type, r)                                                                               \
+    STEELFAST_STORE_##T(at, sum##r);                                                                              \
+    at += width;
+#define STEELFAST_AGAIN_1(T, type, r)                                                                             \
+    sum##r = STEELFAST_LOAD_##T(at);                                                                              \
+    at += width;
+#define STEELFAST_START_2(T, type, r) STEELFAST_START_1(T, type, r) STEELFAST_VECTOR_##T more##r = zero;
+#define STEELFAST_STEP_2(T, type, r)                                                                              \
+    {                                                                                                             \
+        const STEELFAST_VECTOR_##T entry = STEELFAST_AT(T, type, r);                                              \
+        sum##r = STEELFAST_FMA_##T(entry, columns, sum##r);                                                       \
+        more##r = STEELFAST_FMA_##T(entry, others, more##r);                                                      \
+    }
+#define STEELFAST_END_2(T, type, r)                                                                               \
+    STEELFAST_STORE_##T(at + lanes, more##r);                                                                     \
+    STEELFAST_END_1(T, type, r)
+#define STEELFAST_AGAIN_2(T, type, r)                                                                             \
+    more##r = STEELFAST_LOAD_##T(at + lanes);                                                                     \
+    STEELFAST_AGAIN_1(T, type, r)
+#define STEELFAST_COLUMNS_1(T) const STEELFAST_VECTOR_##T columns = STEELFAST_LOAD_##T(b);
+#define STEELFAST_COLUMNS_2(T) STEELFAST_COLUMNS_1(T) const STEELFAST_VECTOR_##T others = STEELFAST_LOAD_##T(b + lanes);
 
-#define STEELFAST_ROWS_OF_PRODUCT(n_rows, T, type, start)                                                         \
+#define STEELFAST_ROWS_OF_PRODUCT(n_rows, W, T, type)                                                             \
     do {                                                                                                          \
-        STEELFAST_UP_TO_##n_rows(STEELFAST_##start##_##T) for (k = 0; k < n_steps; k++) {                         \
-            const type *entries = a + k * step;                                                                   \
-            STEELFAST_VECTOR_##T columns = STEELFAST_LOAD_##T(b + k * width);                                     \
-            STEELFAST_UP_TO_##n_rows(STEELFAST_STEP_##T)                                                          \
+        STEELFAST_UP_TO_##n_rows(STEELFAST_START_##W, T, type)                                                    \
+        if (add) {                                                                                                \
+            at = out;                                                                                             \
+            STEELFAST_UP_TO_##n_rows(STEELFAST_AGAIN_##W, T, type)                                                \
         }                                                                                                         \
-        STEELFAST_UP_TO_##n_rows(STEELFAST_END_##T)                                                               \
+        for (offset = 0; offset != end; offset += stride, b += width) {                                           \
+            STEELFAST_COLUMNS_##W(T) STEELFAST_UP_TO_##n_rows(STEELFAST_STEP_##W, T, type)                        \
+        }                                                                                                         \
+        at = out;                                                                                                 \
+        STEELFAST_UP_TO_##n_rows(STEELFAST_END_##W, T, type)                                                      \
     } while (0)
 
-#define STEELFAST_GROUPS(T, type, start)                                                                          \
+/* One register of columns, or two of them, for 1 … 10 rows, or 1 … 5 */
+#define STEELFAST_GROUPS_1(T, type)                                                                               \
     switch (n_rows) {                                                                                             \
-    case 1: STEELFAST_ROWS_OF_PRODUCT(1, T, type, start); break;                                                  \
-    case 2: STEELFAST_ROWS_OF_PRODUCT(2, T, type, start); break;                                                  \
-    case 3: STEELFAST_ROWS_OF_PRODUCT(3, T, type, start); break;                                                  \
-    case 4: STEELFAST_ROWS_OF_PRODUCT(4, T, type, start); break;                                                  \
-    case 5: STEELFAST_ROWS_OF_PRODUCT(5, T, type, start); break;                                                  \
-    case 6: STEELFAST_ROWS_OF_PRODUCT(6, T, type, start); break;                                                  \
-    case 7: STEELFAST_ROWS_OF_PRODUCT(7, T, type, start); break;                                                  \
-    default: STEELFAST_ROWS_OF_PRODUCT(8, T, type, start);                                                        \
+    case 1: STEELFAST_ROWS_OF_PRODUCT(1, 1, T, type); break;                                                      \
+    case 2: STEELFAST_ROWS_OF_PRODUCT(2, 1, T, type); break;                                                      \
+    case 3: STEELFAST_ROWS_OF_PRODUCT(3, 1, T, type); break;                                                      \
+    case 4: STEELFAST_ROWS_OF_PRODUCT(4, 1, T, type); break;                                                      \
+    case 5: STEELFAST_ROWS_OF_PRODUCT(5, 1, T, type); break;                                                      \
+    case 6: STEELFAST_ROWS_OF_PRODUCT(6, 1, T, type); break;                                                      \
+    case 7: STEELFAST_ROWS_OF_PRODUCT(7, 1, T, type); break;                                                      \
+    case 8: STEELFAST_ROWS_OF_PRODUCT(8, 1, T, type); break;                                                      \
+    case 9: STEELFAST_ROWS_OF_PRODUCT(9, 1, T, type); break;                                                      \
+    default: STEELFAST_ROWS_OF_PRODUCT(10, 1, T, type);                                                           \
+    }
+#define STEELFAST_GROUPS_2(T, type)                                                                               \
+    switch (n_rows) {                                                                                             \
+    case 1: STEELFAST_ROWS_OF_PRODUCT(1, 2, T, type); break;                                                      \
+    case 2: STEELFAST_ROWS_OF_PRODUCT(2, 2, T, type); break;                                                      \
+    case 3: STEELFAST_ROWS_OF_PRODUCT(3, 2, T, type); break;                                                      \
+    case 4: STEELFAST_ROWS_OF_PRODUCT(4, 2, T, type); break;                                                      \
+    default: STEELFAST_ROWS_OF_PRODUCT(5, 2, T, type);                                                            \
     }
 
 /* out[r, c] = sum over k of a[r * row + k * step] * b[k, c], or that added to it; `width` columns in b and out, a
@@ -96,19 +132,23 @@
                                                   ptrdiff_t width, ptrdiff_t n_steps, ptrdiff_t n_rows_of_all,    \
                                                   int add, type *out_of_all) {                                    \
         const ptrdiff_t lanes = sizeof(STEELFAST_VECTOR_##T) / sizeof(type);                                      \
+        const ptrdiff_t stride = step * (ptrdiff_t)sizeof(type), end = n_steps * stride;                          \
+        const STEELFAST_VECTOR_##T zero = STEELFAST_SPLAT_##T(0);                                                 \
         const type *b_of_all = b, *a_of_all = a;                                                                  \
-        ptrdiff_t first, n_rows, n_groups, column, k;                                                             \
-        for (column = 0; column < width; column += lanes) {                                                       \
-            n_groups = (n_rows_of_all + STEELFAST_GROUP - 1) / STEELFAST_GROUP;                                   \
+        ptrdiff_t first, n_rows, n_groups, column, n_columns, most, offset;                                       \
+        for (column = 0; column < width; column += n_columns) {                                                   \
+            n_columns = width - column < 2 * lanes ? lanes : 2 * lanes;                                           \
+            most = n_columns == lanes ? 10 : 5;                                                                   \
+            n_groups = (n_rows_of_all + most - 1) / most;                                                         \
             for (first = 0; first < n_rows_of_all; first += n_rows, n_groups--) {                                 \
-                type *out = out_of_all + first * width + column;                                                  \
+                type *out = out_of_all + first * width + column, *at;                                             \
                 n_rows = (n_rows_of_all - first + n_groups - 1) / n_groups; /* groups of nearly one size */       \
                 a = a_of_all + first * row;                                                                       \
                 b = b_of_all + column;                                                                            \
-                if (add) {                                                                                        \
-                    STEELFAST_GROUPS(T, type, START)                                                              \
+                if (n_columns == lanes) {                                                                         \
+                    STEELFAST_GROUPS_1(T, type)                                                                   \
                 } else {                                                                                          \
-                    STEELFAST_GROUPS(T, type, ZERO)                                                               \
+                    STEELFAST_GROUPS_2(T, type)                                                                   \
                 }                                                                                                 \
             }                                                                                                     \
         }                                                                                                         \
