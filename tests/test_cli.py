@@ -972,8 +972,8 @@ def test_version(succeed):
 
 
 COMMANDS = [
-    *([name] for name in ("train", "evaluate", "predict", "compare", "explain", "reproduce", "bench", "info", "data")),
-    ["completion"],
+    *(["train"], ["evaluate"], ["predict"], ["compare"], ["explain"], ["sweep"], ["reproduce"]),
+    *(["bench"], ["info"], ["data"], ["completion"]),
     *(["data", name] for name in ("fetch", "path", "info")),
 ]
 

@@ -23,10 +23,11 @@ LAYERS = [
     {"network"},
     {"trainer"},
     {"estimator", "textbook", "experiments", "reference"},
+    {"sweeps"},
     {"_contenders", "_long_double", "_scores"},
     {"plotting", "reporting", "bench", "_terminal"},
     {"_commands"},
-    {"_compare_command", "_explain_command"},
+    {"_compare_command", "_explain_command", "_sweep_command"},
     {"cli"},
     {"__init__", "__main__"},
 ]

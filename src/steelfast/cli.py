@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from steelfast import _commands, _compare_command, _explain_command
+from steelfast import _commands, _compare_command, _explain_command, _sweep_command
 from steelfast._contenders import NAMES
 from steelfast._version import __version__
 from steelfast.bench import DTYPES, OPERATIONS
@@ -304,6 +304,56 @@ def make_parser() -> argparse.ArgumentParser:
     _add_seed(explain, "of the shuffling of features")
     _add_plot(explain, "draw coefficients and importance")
     _add_json_flag(explain)
+
+    sweep = _add(
+        commands,
+        "sweep",
+        _sweep_command.sweep,
+        "try many settings in cross-validation, show the best",
+        "steelfast sweep --data faults.csv",
+        "steelfast sweep --set l2=0,0.003 --set learning_rate=0.001:0.1 --search random",
+        "steelfast sweep --search halving --score log_loss -o best.npz",
+        "steelfast sweep --dask tcp://10.0.0.1:8786",
+    )
+    _add_data_options(sweep)
+    sweep.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_sweep_command.setting,
+        metavar="NAME=VALUES",
+        help="values of a parameter to try, as A,B,... or, drawn at random, as LOW:HIGH; may be repeated; default: "
+        "learning_rate, l2 and batch_size around what they are",
+    )
+    _add_choice(sweep, "--search", _sweep_command.SEARCHES, "grid")
+    sweep.add_argument(
+        "--candidates",
+        type=_whole(1),
+        default=20,
+        metavar="N",
+        help="how many settings to draw, where not all of a grid are tried (default 20)",
+    )
+    _add_choice(sweep, "--score", tuple(_sweep_command.SCORES), "accuracy")
+    sweep.add_argument("--cv", type=_whole(2), default=5, metavar="K", help="folds (default 5)")
+    sweep.add_argument(
+        "--epochs",
+        type=_whole(1),
+        default=100,
+        metavar="N",
+        help="passes through the plates, at most (default 100)",
+    )
+    sweep.add_argument(
+        "--engine",
+        choices=_sweep_command.ENGINES,
+        metavar="NAME",
+        help="threads (default) or processes",
+    )
+    sweep.add_argument("--jobs", type=_whole(1), metavar="N", help="how many of them (default: one for each core)")
+    sweep.add_argument("--dask", metavar="ADDRESS", help="use all workers of the Dask cluster with this scheduler")
+    _add_seed(sweep, "of the folds, of what is drawn, of the shuffling")
+    sweep.add_argument("--top", type=_whole(1), default=10, metavar="N", help="rows of the table (default 10)")
+    sweep.add_argument("-o", "--output", type=_no_dash, metavar="PATH", help="train with the best, write the model")
+    _add_json_flag(sweep)
 
     reproduce = _add(
         commands,

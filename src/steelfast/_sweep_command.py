@@ -1,0 +1,157 @@
+"""What ``steelfast sweep`` does, from its parsed options."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from argparse import ArgumentTypeError, Namespace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from steelfast import _commands, reporting
+from steelfast._configuration import configuration
+from steelfast._files import check_writable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from steelfast.sweeps import Engine
+
+ENGINES: tuple[Engine, ...] = ("threads", "processes")  # but for that of --dask
+SEARCHES = ("grid", "random", "halving")
+# scikit-learn's names of them; the larger its score, the better
+SCORES = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "log_loss": "neg_log_loss"}
+
+_WORDS = {"none": None, "true": True, "false": False}
+
+
+def sweep(options: Namespace) -> None:
+    """Try many settings in cross-validation, show the best."""
+    _commands._require("rich", "sklearn")
+    from steelfast import _terminal
+    from steelfast.estimator import SteelClassifier
+    from steelfast.sweeps import DEFAULT_SETTINGS, results
+    from steelfast.sweeps import sweep as search
+
+    if options.dask is not None and (options.engine or options.jobs):
+        options.refuse("argument --dask: not allowed with --engine or --jobs, for all workers of the cluster are used")
+    engine: Engine = "dask" if options.dask is not None else options.engine or ENGINES[0]
+    settings = dict(options.set) or DEFAULT_SETTINGS
+    distributions = [name for name, values in settings.items() if hasattr(values, "rvs")]
+    if distributions and options.search == "grid":
+        options.refuse(f"argument --set: a range, as of {distributions[0]}, needs --search random or halving")
+    if options.output is not None:
+        check_writable(options.output)
+    plates = _commands._load(options)
+    _commands._check_folds(plates, options.cv)
+    started = time.perf_counter()
+    # scikit-learn's bar goes to stdout, where the result goes
+    with contextlib.redirect_stdout(sys.stderr):
+        found = search(
+            plates.data,
+            np.array(plates.target_names)[plates.target],
+            settings,
+            classifier=SteelClassifier(max_epochs=options.epochs),
+            search=options.search,
+            n_candidates=options.candidates,
+            n_folds=options.cv,
+            scoring=SCORES[options.score],
+            seed=options.seed,
+            engine=engine,
+            n_jobs=options.jobs,
+            address=options.dask,
+            progress=sys.stderr.isatty() and not options.quiet,
+        )
+    seconds = time.perf_counter() - started
+    if options.output is not None:
+        found.best_estimator_.save(options.output)
+    tried = results(found)
+    for each in tried:  # as the score is named, not as scikit-learn turns it so that more is better
+        each["score"] *= -1 if SCORES[options.score].startswith("neg_") else 1
+    report = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": options.command_line,
+        "data": reporting.describe(plates),
+        "search": options.search,
+        "score": options.score,
+        "n_folds": options.cv,
+        "seed": options.seed,
+        "engine": engine,
+        "seconds": seconds,
+        "best": tried[0],
+        "results": tried,
+        "configuration": configuration(),
+    }
+    if options.json:
+        _commands._write("-", reporting.as_json(report))
+        return
+    print(f"Data: {_commands._origin(plates)}.")
+    print(
+        f"{len(tried)} settings, each in {options.cv} folds (seed {options.seed}), on {engine} in {seconds:.1f} s; "
+        "the best:\n"
+    )
+    _terminal.console().print(_table(tried[: options.top], options.score))
+    best = ", ".join(f"{name}={_shown(value)}" for name, value in tried[0]["settings"].items())
+    print(f"\nBest: {best}")
+    if options.output is not None:
+        print(f"Trained with it on all plates: {options.output}")
+
+
+def _table(tried: list[dict[str, Any]], score: str) -> Table:
+    """The settings, best first, with their scores."""
+    from steelfast import _terminal
+
+    table = _terminal._table(title="")
+    for name in (*tried[0]["settings"], score.replace("_", " "), "±", "ms a fit"):
+        table.add_column(name.replace("_", "_\n") if name in tried[0]["settings"] else name, justify="right")
+    for each in tried:
+        table.add_row(
+            *map(_shown, each["settings"].values()),
+            f"{each['score']:.4f}",
+            f"{each['std']:.4f}",
+            f"{1000 * each['fit_seconds']:.0f}",
+        )
+    return table
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "x".join(map(str, value)) or "0"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+# ---------------------------------------------------------------------------------- values of --set
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """The parameter and the values to try, from ``name=a,b,c`` or ``name=low:high``."""
+    name, sign, values = text.partition("=")
+    if not (name and sign and values):
+        raise ArgumentTypeError(f"must be NAME=A,B,... or NAME=LOW:HIGH, got {text!r}")
+    if ":" not in values:
+        return name, [_value(name, each) for each in values.split(",")]
+    from scipy.stats import loguniform
+
+    try:
+        low, high = map(float, values.split(":"))
+    except ValueError:
+        low = high = math.nan
+    if not 0 < low < high < math.inf:
+        raise ArgumentTypeError(f"must be NAME=LOW:HIGH with 0 < LOW < HIGH, got {text!r}")
+    return name, loguniform(low, high)
+
+
+def _value(name: str, text: str) -> Any:
+    if name == "hidden_layer_sizes":  # 64x32; 0 is no layer
+        try:
+            return tuple(size for size in map(int, text.split("x")) if size)
+        except ValueError:
+            raise ArgumentTypeError(f"hidden_layer_sizes must be such as 64x32, or 0 for none, got {text!r}") from None
+    for convert in (lambda each: _WORDS[each.lower()], int, float):
+        with contextlib.suppress(ValueError, KeyError):
+            return convert(text)
+    return text
