@@ -18,7 +18,7 @@ LAYERS = [
     {"_softmax", "_losses", "_linear", "_layers", "_updates"},
     {"_kernels", "_isa"},
     {"_configuration", "schedules", "heads", "datasets"},
-    {"optimizers"},
+    {"optimizers", "objective"},
     {"models"},
     {"network"},
     {"trainer"},

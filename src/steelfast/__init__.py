@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from steelfast._configuration import get_include, show_config
     from steelfast.datasets import fetch_steel_plates, load_steel_plates
     from steelfast.estimator import SteelClassifier
+    from steelfast.objective import loss_and_grad
 
 __all__ = [
     "SteelClassifier",
@@ -53,6 +54,7 @@ __all__ = [
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "loss_and_grad",
     "mse",
     "mse_grad",
     "optimizers",
@@ -81,6 +83,7 @@ _LAZY = {
     "fetch_steel_plates": "steelfast.datasets",
     "get_include": "steelfast._configuration",
     "load_steel_plates": "steelfast.datasets",
+    "loss_and_grad": "steelfast.objective",
     "optimizers": None,
     "reference": None,
     "schedules": None,
