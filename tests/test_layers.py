@@ -23,7 +23,7 @@ LAYERS = [
     {"network"},
     {"trainer"},
     {"estimator", "textbook", "experiments", "reference"},
-    {"sweeps"},
+    {"sweeps", "chunks"},
     {"_contenders", "_long_double", "_scores"},
     {"plotting", "reporting", "bench", "_terminal"},
     {"_commands"},

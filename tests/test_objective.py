@@ -14,7 +14,8 @@ from steelfast.objective import loss_and_grad
 every_loss = pytest.mark.parametrize("loss", HEADS)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 every_shape = pytest.mark.parametrize(
-    ("n_rows", "n_features", "n_classes"), [(1, 1, 2), (23, 5, 4), (333, 27, 7), (1000, 3, 65), (70, 0, 3), (9, 4, 1)]
+    ("n_rows", "n_features", "n_classes"),
+    [(1, 1, 2), (23, 5, 4), (333, 27, 7), (1000, 3, 65), (70, 0, 3), (9, 4, 1), (20_000, 2, 3)],
 )
 
 
