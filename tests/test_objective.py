@@ -149,6 +149,15 @@ def test_it_is_the_gradient_that_the_classifier_follows():
     np.testing.assert_allclose(classifier.intercept_, -0.5 * grad_intercept / 60, rtol=1e-12)
 
 
+def misaligned(array):
+    """The same four bytes further on, as arrays may arrive from another machine."""
+    buffer = np.empty(array.nbytes + 12, np.uint8)
+    moved = buffer[(4 - buffer.ctypes.data) % 8 :][: array.nbytes].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    assert not moved.flags.aligned
+    return moved
+
+
 def test_any_form_of_the_arrays():
     X, y, coef, intercept = problem(30, 4, 3)
     expected = loss_and_grad(X, y, coef, intercept)
@@ -158,6 +167,7 @@ def test_any_form_of_the_arrays():
         (X, y.astype(np.uint8), coef, intercept),
         (np.asfortranarray(X), y.tolist(), np.asfortranarray(coef), intercept.tolist()),
         (wide, y[::-1][::-1], coef.astype(">f8"), intercept),
+        tuple(map(misaligned, (X, y, coef, intercept))),
     ]:
         for mine, theirs in zip(loss_and_grad(x, labels, w, b), expected, strict=True):
             np.testing.assert_array_equal(mine, theirs)

@@ -131,4 +131,4 @@ def _labels(y: ArrayLike, n_rows: int, n_classes: int) -> NDArray[np.int64]:
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(f"y must lie in 0 … {n_classes - 1}, got label {array[row]} in row {row}")
-    return np.ascontiguousarray(array, np.int64)
+    return np.require(array, np.int64, ["C", "A"])
