@@ -125,7 +125,7 @@ def test_two_threads_train_almost_twice_as_many_classifiers():
 
     def work(seeds):
         for seed in range(seeds.start or 0, seeds.stop):
-            steelfast.SteelClassifier(max_epochs=200, random_state=seed).fit(X, y)
+            steelfast.SteelClassifier(max_epochs=100, random_state=seed).fit(X, y)
 
     assert_share(work, 4, 1 / 1.8)
 
