@@ -29,7 +29,7 @@ def plates():
 
 def of_steelfast(network, X, labels, order, batch_size):
     optimizer, head = Adam(), HEADS["softmax_cross_entropy"]
-    return lambda: network.train_epoch(X, labels, order, batch_size, head, optimizer)[0]
+    return lambda: network.train_epochs(X, labels, order[np.newaxis], batch_size, head, optimizer)[0][0]
 
 
 def of_pytorch(network, X, labels, order, batch_size):

@@ -108,11 +108,42 @@ def test_epoch_is_that_of_numpy(dtype, shape, settings, weighted):
 
     optimizer = SGD(0.1)
     plan = optimizer.begin(parameters, -(-n_rows // batch_size))
-    figures = _kernels.train_linear_epoch(X, labels, order, parameters, batch_size, *settings, weights, 0.01, plan)
+    figures = _kernels.train_linear_epochs(
+        X, labels, order[np.newaxis], parameters, batch_size, *settings, weights, 0.01, plan
+    )
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     np.testing.assert_allclose(parameters, expected, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(figures[0], losses, rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(figures[1], accuracies, rtol=tolerance)
+    np.testing.assert_allclose(figures[0, 0], losses, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(figures[0, 1], accuracies, rtol=tolerance)
+
+
+@every_dtype
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_epochs_together_are_epochs_one_by_one(name, dtype):
+    """To the last bit, with a partial minibatch at the end of each."""
+    X, labels, parameters, weights = rows_of(27, 7, 100, True, dtype)
+    orders = np.array([np.random.default_rng(k).permutation(100) for k in range(5)])
+    together, one_by_one, expected = OPTIMIZERS[name](), OPTIMIZERS[name](), parameters.copy()
+    rest = (32, *SETTINGS[0], weights, 0.01)
+    figures = _kernels.train_linear_epochs(X, labels, orders, parameters, *rest, together.begin(parameters, 20))
+    for order, figure in zip(orders, figures, strict=True):
+        plan = one_by_one.begin(expected, 4)
+        [single] = _kernels.train_linear_epochs(X, labels, order[np.newaxis], expected, *rest, plan)
+        np.testing.assert_array_equal(figure, single)
+    np.testing.assert_array_equal(parameters, expected)
+
+
+@every_dtype
+@pytest.mark.parametrize("n_finite", [0, 2])
+def test_epochs_end_where_the_finite_numbers_do(dtype, n_finite):
+    X, labels, parameters, _ = rows_of(5, 3, 20, False, dtype)
+    plan = SGD(0.1).begin(parameters, 8)
+    plan.rates[2 * n_finite + 1] = np.finfo(dtype).max
+    orders = np.tile(np.arange(20), (4, 1))
+    figures = _kernels.train_linear_epochs(X * 1e5, labels, orders, parameters, 10, *SETTINGS[0], None, 0.0, plan)
+    assert len(figures) == n_finite + 1
+    assert np.isfinite(figures).all()
+    assert not np.isfinite(parameters).all()
 
 
 @every_dtype
@@ -124,7 +155,9 @@ def test_its_steps_are_those_of_the_optimizer(name, dtype):
     fused, one_by_one = OPTIMIZERS[name](), OPTIMIZERS[name]()
     expected = parameters.copy()
     for _ in range(2):
-        _kernels.train_linear_epoch(X, labels, order, parameters, 32, *settings, None, 0.0, fused.begin(parameters, 4))
+        _kernels.train_linear_epochs(
+            X, labels, order[np.newaxis], parameters, 32, *settings, None, 0.0, fused.begin(parameters, 4)
+        )
         for start in range(0, 100, 32):
             rows = slice(start, start + 32)
             _, _, grad = _kernels.linear_loss_and_grad(X[rows], labels[rows], expected, *settings, None)
@@ -188,8 +221,10 @@ def test_saturated_logits_have_the_exact_loss(n_classes):
     parameters[0, 0] = 1.0
     X, labels = np.array([[1000.0], [30.0]]), np.array([1, 0])
     plan = SGD(0.0).begin(parameters, 2)
-    figures = _kernels.train_linear_epoch(X, labels, np.arange(2), parameters, 1, *SETTINGS[0], None, 0.0, plan)
-    np.testing.assert_allclose(figures[0], [1000, np.log1p((n_classes - 1) * np.exp(-30))], rtol=1e-15)
+    figures = _kernels.train_linear_epochs(
+        X, labels, np.arange(2)[np.newaxis], parameters, 1, *SETTINGS[0], None, 0.0, plan
+    )
+    np.testing.assert_allclose(figures[0, 0], [1000, np.log1p((n_classes - 1) * np.exp(-30))], rtol=1e-15)
 
 
 def test_the_first_of_equal_logits_is_what_is_predicted():
@@ -279,7 +314,7 @@ def epoch_with(**changed):
     arguments = {
         "X": X,
         "labels": labels,
-        "order": np.arange(20),
+        "orders": np.arange(20)[np.newaxis],
         "parameters": parameters,
         "batch_size": 10,
         "kind": "softmax_cross_entropy",
@@ -290,7 +325,7 @@ def epoch_with(**changed):
         "l2": 0.0,
         "plan": SGD(0.1).begin(parameters, 2),
     } | changed
-    return lambda: _kernels.train_linear_epoch(*arguments.values())
+    return lambda: _kernels.train_linear_epochs(*arguments.values())
 
 
 def read_only(x):
@@ -309,8 +344,8 @@ def read_only(x):
         ({"labels": np.zeros(20, np.int32)}, "labels must be a C-ordered array"),
         ({"labels": np.full(20, 3)}, "labels must be within 0 … 2"),
         ({"labels": np.full(20, -1)}, "labels must be within 0 … 2"),
-        ({"order": np.full(20, 20)}, "order must be within 0 … 19"),
-        ({"order": np.full(20, -1)}, "order must be within 0 … 19"),
+        ({"orders": np.full((1, 20), 20)}, "orders must be within 0 … 19"),
+        ({"orders": np.full((1, 20), -1)}, "orders must be within 0 … 19"),
         ({"parameters": np.zeros((6, 0))}, "at least one class"),
         ({"parameters": np.zeros((6, 3), int)}, "parameters must be float32 or float64, got int64"),
         ({"parameters": read_only(np.zeros((6, 3)))}, "parameters must be writeable"),

@@ -37,6 +37,12 @@ def labels(rng):
     return rng.integers(0, N_CLASSES, N_ROWS)
 
 
+def train_epoch(model, X, labels, order, *arguments, **options):
+    """Loss and accuracy of a single epoch."""
+    [result] = model.train_epochs(X, labels, order[np.newaxis], *arguments, **options)
+    return result
+
+
 def network_of(hidden=(6,), seed=1, **options):
     """A network whose biases are not zero either."""
     rng = np.random.default_rng(seed)
@@ -103,7 +109,7 @@ def test_epoch_is_that_of_numpy(rng, X, labels, head, hidden, activation, batch_
         weights = [w - rate * g for w, g in zip(weights, weight_grads, strict=True)]
         biases = [b - rate * g for b, g in zip(biases, bias_grads, strict=True)]
 
-    result = network.train_epoch(X, labels, order, batch_size, head, SGD(rate), l2=l2, row_weights=row_weights)
+    result = train_epoch(network, X, labels, order, batch_size, head, SGD(rate), l2=l2, row_weights=row_weights)
     np.testing.assert_allclose(result, (loss, correct), rtol=0, atol=1e-12)
     for computed, expected in zip(network.weights + network.biases, weights + biases, strict=True):
         np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-12)
@@ -184,7 +190,7 @@ def test_epoch_is_that_of_pytorch(rng, X, labels, hidden, activation):
         batch_loss.backward()
         adam.step()
         loss += batch_loss.item() * len(rows) / N_ROWS
-    result, _ = network.train_epoch(X, labels, order, 4, SOFTMAX, Adam(0.01))
+    result, _ = train_epoch(network, X, labels, order, 4, SOFTMAX, Adam(0.01))
     assert result == pytest.approx(loss, abs=1e-10)
     for w, b, linear in zip(network.weights, network.biases, model[::2], strict=True):
         np.testing.assert_allclose(w.T, linear.weight.detach().numpy(), rtol=0, atol=1e-10)
@@ -205,7 +211,7 @@ def test_without_hidden_layers_it_is_the_linear_model(rng, X, labels, head, dtyp
     for _ in range(3):
         arguments = X, labels, rng.permutation(N_ROWS), 4, head
         results = [
-            model.train_epoch(*arguments, SGD(0.3), l2=0.01, row_weights=row_weights) for model in (network, linear)
+            train_epoch(model, *arguments, SGD(0.3), l2=0.01, row_weights=row_weights) for model in (network, linear)
         ]
         np.testing.assert_allclose(*results, **tolerance)
     np.testing.assert_allclose(network.weights[0], linear.weights, **tolerance)
@@ -251,7 +257,7 @@ def test_float32_stays_float32(X, labels, activation):
     order, row_weights = np.arange(N_ROWS), np.linspace(0.5, 1.5, N_ROWS, dtype=np.float32)
     X32 = X.astype(np.float32)
     one, other = (
-        network.train_epoch(x, labels, order, 4, SOFTMAX, SGD(0.1), l2=0.01, row_weights=row_weights.astype(x.dtype))
+        train_epoch(network, x, labels, order, 4, SOFTMAX, SGD(0.1), l2=0.01, row_weights=row_weights.astype(x.dtype))
         for network, x in ((single, X32), (double, X32.astype(np.float64)))
     )
     np.testing.assert_allclose(one, other, rtol=1e-6)
@@ -278,7 +284,7 @@ def test_divergence_is_an_error(X, labels):
 
 def test_one_row(X, labels):
     network = network_of((6, 3), dropout=0.5)
-    loss, accuracy = network.train_epoch(X[:1], labels[:1], np.array([0]), 32, SOFTMAX, Adam(0.01))
+    loss, accuracy = train_epoch(network, X[:1], labels[:1], np.array([0]), 32, SOFTMAX, Adam(0.01))
     assert np.isfinite(loss)
     assert accuracy in (0, 1)
     assert network.logits(X[:1]).shape == (1, N_CLASSES)
@@ -291,7 +297,7 @@ def test_no_rows_have_no_logits(X):
 def test_one_class(X):
     network = Network(N_FEATURES, (6,), 1, rng=np.random.default_rng(0))
     before = network.parameters[0].copy()
-    result = network.train_epoch(X, np.zeros(N_ROWS, int), np.arange(N_ROWS), 5, SOFTMAX, SGD(0.1))
+    result = train_epoch(network, X, np.zeros(N_ROWS, int), np.arange(N_ROWS), 5, SOFTMAX, SGD(0.1))
     assert result == (0, 1)
     np.testing.assert_array_equal(network.parameters[0], before)
 
@@ -308,17 +314,17 @@ def test_rows_are_not_changed(X, labels):
     before = X.copy()
     network = network_of((6,), dropout=0.3)
     X.flags.writeable = labels.flags.writeable = False
-    network.train_epoch(X, labels, np.arange(N_ROWS), 4, SOFTMAX, SGD(0.1))
+    train_epoch(network, X, labels, np.arange(N_ROWS), 4, SOFTMAX, SGD(0.1))
     np.testing.assert_array_equal(X, before)
 
 
 def test_a_pickle_is_trained_like_the_network_itself(X, labels):
     network = network_of((6,), dropout=0.3)
     order = np.arange(N_ROWS)
-    network.train_epoch(X, labels, order, 4, SOFTMAX, SGD(0.1))
+    train_epoch(network, X, labels, order, 4, SOFTMAX, SGD(0.1))
     twin = pickle.loads(pickle.dumps(network))
     for each in (network, twin):
-        each.train_epoch(X, labels, order, 4, SOFTMAX, SGD(0.1))
+        train_epoch(each, X, labels, order, 4, SOFTMAX, SGD(0.1))
     np.testing.assert_array_equal(twin.parameters[0], network.parameters[0])
     np.testing.assert_array_equal(twin.weights[0], network.weights[0])
 
@@ -495,7 +501,7 @@ def test_rows_of_another_dtype_or_width_are_refused(X, labels):
         network.logits(X[:, 1:])
     for rows in (X.astype(np.float32), X[:, 1:]):
         with pytest.raises(ValueError, match=r"X must be an array of float64 with 5 features, got"):
-            network.train_epoch(rows, labels, np.arange(N_ROWS), 4, SOFTMAX, SGD(0.1))
+            train_epoch(network, rows, labels, np.arange(N_ROWS), 4, SOFTMAX, SGD(0.1))
     np.testing.assert_array_equal(network.parameters[0], before)
 
 

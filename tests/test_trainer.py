@@ -14,6 +14,12 @@ OPTIMIZERS = [SGD(0.5), Momentum(0.05), RMSProp(0.05), Adam(0.05)]
 every_head = pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 
 
+def train_epoch(model, X, labels, order, *arguments, **options):
+    """Loss and accuracy of a single epoch."""
+    [result] = model.train_epochs(X, labels, order[np.newaxis], *arguments, **options)
+    return result
+
+
 def softmax(z):
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
@@ -90,7 +96,7 @@ def test_epoch_is_that_of_numpy(rng, X, labels, head, batch_size, weighted, l2):
         w -= 0.3 * (X[rows].T @ g + l2 * w)
         b -= 0.3 * g.sum(axis=0)
 
-    loss, accuracy = model.train_epoch(X, labels, order, batch_size, head, SGD(0.3), l2=l2, row_weights=row_weights)
+    loss, accuracy = train_epoch(model, X, labels, order, batch_size, head, SGD(0.3), l2=l2, row_weights=row_weights)
     np.testing.assert_allclose(model.weights, w, rtol=0, atol=1e-12)
     np.testing.assert_allclose(model.bias, b, rtol=0, atol=1e-12)
     assert loss == pytest.approx(np.average(losses, weights=sizes), abs=1e-12)
@@ -109,7 +115,7 @@ def test_gradient_is_that_of_the_loss(rng, X, labels, head):
         back[k] -= h
         up, down = (evaluate(LinearModel(w, model.bias), X, labels, head)[0] for w in (there, back))
         difference[k] = (up - down) / (2 * h)
-    model.train_epoch(X, labels, np.arange(N_ROWS), N_ROWS, head, SGD(1.0))
+    train_epoch(model, X, labels, np.arange(N_ROWS), N_ROWS, head, SGD(1.0))
     np.testing.assert_allclose(start - model.weights, difference, rtol=1e-6, atol=1e-9)
 
 
@@ -120,7 +126,8 @@ def test_a_weight_of_two_is_a_row_twice(rng, X, labels, head):
     counts[3] = 2
     counts[4] = 0
     rows = np.array([k for k in range(N_ROWS) for _ in range(int(counts[k]))])
-    result = once.train_epoch(
+    result = train_epoch(
+        once,
         X,
         labels,
         np.arange(N_ROWS),
@@ -129,7 +136,7 @@ def test_a_weight_of_two_is_a_row_twice(rng, X, labels, head):
         SGD(0.5),
         row_weights=counts / counts.mean(),
     )
-    expected = twice.train_epoch(X, labels, rows, len(rows), head, SGD(0.5))
+    expected = train_epoch(twice, X, labels, rows, len(rows), head, SGD(0.5))
     np.testing.assert_allclose(result, expected, rtol=1e-13)
     np.testing.assert_allclose(once.weights, twice.weights, rtol=0, atol=1e-13)
 
@@ -201,7 +208,7 @@ def test_every_epoch_is_shuffled_anew(X, labels):
     assert len({tuple(order) for order in seen}) == 3
     for order, epoch in zip(seen, history, strict=True):
         assert sorted(order) == list(range(N_ROWS))
-        loss, accuracy = stepwise.train_epoch(X, labels, order, 4, head, SGD(0.1))
+        loss, accuracy = train_epoch(stepwise, X, labels, order, 4, head, SGD(0.1))
         assert (loss, accuracy) == (epoch["loss"], epoch["accuracy"])
     np.testing.assert_array_equal(model.weights, stepwise.weights)
 

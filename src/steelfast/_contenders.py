@@ -199,7 +199,9 @@ def _numba() -> Contender:
 
 def _epoch_steelfast(rows: Array, labels: Array) -> tuple[Array, Array]:
     model = LinearModel(np.zeros((rows.shape[1], _N_CLASSES), rows.dtype), np.zeros(_N_CLASSES, rows.dtype))
-    model.train_epoch(rows, labels, np.arange(len(rows)), _BATCH, HEADS["softmax_cross_entropy"], SGD(_RATE))
+    model.train_epochs(
+        rows, labels, np.arange(len(rows))[np.newaxis], _BATCH, HEADS["softmax_cross_entropy"], SGD(_RATE)
+    )
     return model.weights, model.bias
 
 

@@ -86,7 +86,7 @@ cross_entropy = _losses.cross_entropy
 entropy = _losses.entropy
 kl_divergence = _losses.kl_divergence
 
-train_linear_epoch = _linear.train_linear_epoch
+train_linear_epochs = _linear.train_linear_epochs
 linear_loss_and_grad = _linear.linear_loss_and_grad
 differentiate_logits = _linear.differentiate_logits
 linear_logits = _linear.linear_logits

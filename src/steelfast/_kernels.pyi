@@ -281,10 +281,10 @@ def cross_entropy(
 ) -> Any: ...
 def entropy(p: ArrayLike, axis: SupportsIndex = -1, base: float | None = None) -> Any: ...
 def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: SupportsIndex = -1, base: float | None = None) -> Any: ...
-def train_linear_epoch(
+def train_linear_epochs(
     X: _Array,
     labels: NDArray[np.int64],
-    order: NDArray[np.int64] | None,
+    orders: NDArray[np.int64] | None,
     parameters: _Array,
     batch_size: int,
     kind: str,

@@ -343,7 +343,6 @@ cdef void epoch(
     cdef Py_ssize_t n_weights = table.n_features * space.width
     cdef Py_ssize_t i, k, n
     cdef double loss, correct
-    cdef environment saved = enter_environment()
     for i from 0 <= i < n_rows by batch_size:
         n = min(batch_size, n_rows - i)
         loss = 0.0
@@ -358,7 +357,34 @@ cdef void epoch(
             rule, parameters, gradient, <floating*> space.first, <floating*> space.second,
             n_weights + space.width, rates[i // batch_size], number + i // batch_size,
         )
+
+
+cdef Py_ssize_t epochs(
+    Table* table, const Head* head, const Workspace* space, Py_ssize_t n_epochs, Py_ssize_t n_rows,
+    Py_ssize_t batch_size, double l2, const Rule* rule, const double* rates, Py_ssize_t number, floating example,
+    double* figures,
+) noexcept nogil:
+    """One after the other; returns how many, the last of which may have left the finite numbers."""
+    cdef const floating* parameters = <const floating*> space.parameters
+    cdef Py_ssize_t n_steps = (n_rows + batch_size - 1) // batch_size
+    cdef Py_ssize_t n_done, k
+    cdef double check = 0.0
+    cdef environment saved = enter_environment()
+    n_done = 0
+    while n_done < n_epochs and check == 0.0:
+        epoch(
+            table, head, space, n_rows, batch_size, l2, rule, rates, number, example, figures, figures + n_steps)
+        for k in range(n_steps):
+            check += figures[k] - figures[k]                # 0, or NaN
+        for k in range((table.n_features + 1) * space.width):
+            check += parameters[k] - parameters[k]
+        n_done += 1
+        table.order += n_rows
+        rates += n_steps
+        number += n_steps
+        figures += 2 * n_steps
     leave_environment(saved)
+    return n_done
 
 
 # --- from arrays to kernels ------------------------------------------------------------------------------------------
@@ -411,9 +437,9 @@ cdef int check_indices(const int64_t* indices, Py_ssize_t n, Py_ssize_t limit, s
 
 
 cdef int describe(
-    Table* table, cnp.ndarray parameters, object X, object labels, object order, object weight, Py_ssize_t* n_rows,
+    Table* table, cnp.ndarray parameters, object X, object labels, object orders, object weight, Py_ssize_t* n_rows,
 ) except -1:
-    """The arrays as a table; n_rows: how many come, in this order."""
+    """The arrays as a table; n_rows: how many come in each of these orders."""
     cdef int kind = cnp.PyArray_TYPE(parameters)
     cdef cnp.ndarray rows = plain_array(X, "X", kind, 2)
     cdef cnp.ndarray of_rows = plain_array(labels, "labels", cnp.NPY_INT64, 1)
@@ -435,11 +461,11 @@ cdef int describe(
     table.order = NULL
     table.weight = NULL
     n_rows[0] = n
-    if order is not None:
-        places = plain_array(order, "order", cnp.NPY_INT64, 1)
+    if orders is not None:
+        places = plain_array(orders, "orders", cnp.NPY_INT64, 2)
         table.order = <const int64_t*> cnp.PyArray_DATA(places)
-        n_rows[0] = cnp.PyArray_DIM(places, 0)
-        check_indices(table.order, n_rows[0], n, "order")
+        n_rows[0] = cnp.PyArray_DIM(places, 1)
+        check_indices(table.order, cnp.PyArray_SIZE(places), n, "orders")
     if weight is not None:
         of_rows = plain_array(weight, "row_weights", kind, 1)
         if cnp.PyArray_DIM(of_rows, 0) != n:
@@ -576,23 +602,22 @@ def differentiate_logits(
     return loss / losses_of_row(&head, table.n_classes), correct
 
 
-def train_linear_epoch(
-    X, labels, order, cnp.ndarray parameters, Py_ssize_t batch_size, str kind, double cap, double off, double on,
+def train_linear_epochs(
+    X, labels, orders, cnp.ndarray parameters, Py_ssize_t batch_size, str kind, double cap, double off, double on,
     row_weights, double l2, plan,
 ):
-    """The rows once, in this order, with a step of the optimiser after each minibatch.
+    """Epochs: the rows in each of these orders (n_epochs, n), with a step of the optimiser after each minibatch.
 
-    Returns an array (2, number of minibatches): the mean loss of each, and its accuracy, before its step.
+    Returns an array (n_epochs, 2, number of minibatches): the mean loss of each, and its accuracy, before its step. It
+    ends with an epoch that has left the finite numbers.
     """
     cdef Head head = head_of(kind, cap, off, on)
     cdef Table table
     cdef Workspace space
     cdef Rule rule
-    cdef Py_ssize_t n_rows
-    cdef cnp.npy_intp shape[2]
+    cdef Py_ssize_t n_rows, n_done
+    cdef cnp.npy_intp shape[3]
     cdef cnp.ndarray figures
-    cdef double* losses
-    cdef double* accuracies
     cdef int type_number = type_of_model(parameters)
     cdef cnp.ndarray rates
     cdef Py_ssize_t number = plan.number
@@ -600,11 +625,12 @@ def train_linear_epoch(
         raise ValueError("parameters must be writeable")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    describe(&table, parameters, X, labels, order, row_weights, &n_rows)
+    describe(&table, parameters, X, labels, orders, row_weights, &n_rows)
     rates = plain_array(plan.rates, "rates", cnp.NPY_DOUBLE, 1)
-    shape[0] = 2
-    shape[1] = (n_rows + batch_size - 1) // batch_size
-    if cnp.PyArray_DIM(rates, 0) != shape[1]:
+    shape[0] = cnp.PyArray_DIM(<cnp.ndarray> orders, 0)
+    shape[1] = 2
+    shape[2] = (n_rows + batch_size - 1) // batch_size
+    if cnp.PyArray_DIM(rates, 0) != shape[0] * shape[2]:
         raise ValueError("rates must be as many as minibatches")
     rule.kind = plan.kind
     rule.decay = plan.decay
@@ -613,24 +639,22 @@ def train_linear_epoch(
     rule.weight_decay = plan.weight_decay
     rule.decoupled = plan.decoupled
     _memory = workspace_for(&table, min(batch_size, n_rows), type_number, &space)
-    figures = new_array(2, shape, cnp.NPY_DOUBLE)
-    losses = <double*> cnp.PyArray_DATA(figures)
-    accuracies = losses + shape[1]
+    figures = new_array(3, shape, cnp.NPY_DOUBLE)
     pad(parameters, space.parameters, space.width)
     if plan.first is not None:
         pad(plan.first, space.first, space.width)
     if plan.second is not None:
         pad(plan.second, space.second, space.width)
-    state = allow_threads(n_rows * table.n_features)
+    state = allow_threads(shape[0] * n_rows * (table.n_features + 1))
     if type_number == cnp.NPY_FLOAT:
-        epoch[float](
-            &table, &head, &space, n_rows, batch_size, l2, &rule, <double*> cnp.PyArray_DATA(rates), number, 0.0,
-            losses, accuracies,
+        n_done = epochs[float](
+            &table, &head, &space, shape[0], n_rows, batch_size, l2, &rule, <double*> cnp.PyArray_DATA(rates), number,
+            0.0, <double*> cnp.PyArray_DATA(figures),
         )
     else:
-        epoch[double](
-            &table, &head, &space, n_rows, batch_size, l2, &rule, <double*> cnp.PyArray_DATA(rates), number, 0.0,
-            losses, accuracies,
+        n_done = epochs[double](
+            &table, &head, &space, shape[0], n_rows, batch_size, l2, &rule, <double*> cnp.PyArray_DATA(rates), number,
+            0.0, <double*> cnp.PyArray_DATA(figures),
         )
     end_allow_threads(state)
     unpad(space.parameters, space.width, parameters)
@@ -638,7 +662,7 @@ def train_linear_epoch(
         unpad(space.first, space.width, plan.first)
     if plan.second is not None:
         unpad(space.second, space.width, plan.second)
-    return figures
+    return figures[:n_done]
 
 
 ctypedef fused source:

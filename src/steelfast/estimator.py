@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
-from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -37,6 +36,7 @@ try:
     from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
     from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
     from sklearn.utils import check_random_state, compute_class_weight  # type: ignore[import-untyped]
+    from sklearn.utils.metadata_routing import UNUSED  # type: ignore[import-untyped]
     from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
     from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped]
 except ModuleNotFoundError as error:
@@ -220,8 +220,17 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     True
     """
 
+    # what is metadata for scikit-learn's routing is asked for, but these are not
+    __metadata_request__partial_fit: ClassVar = {"classes": True}
+    __metadata_request__decision_function: ClassVar = {"check_input": UNUSED}
+    __metadata_request__predict: ClassVar = {"check_input": UNUSED}
+    __metadata_request__predict_proba: ClassVar = {"check_input": UNUSED}
+    __metadata_request__predict_log_proba: ClassVar = {"check_input": UNUSED}
+
     classes_: Array
     history_: list[Epoch]
+    _model: LinearModel | Network
+    _progress: _Progress | None
 
     def __init__(
         self,
@@ -411,13 +420,15 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             else:
                 labels = self._labels_of(targets, "y")
                 # together: the optimiser knows the parameters by the array itself
-                model, progress = copy.deepcopy((self._model, self._progress))
+                model, before = copy.deepcopy((self._model, self._progress))
                 self._check_kept(model)
                 history = self.history_
-                if progress is None:
+                if before is None:
                     progress = settings.begin(len(rows), _generator(self.random_state))
-                elif progress.way != settings.way:
-                    progress = settings.begin(len(rows), np.random.Generator(progress.bit_generator))
+                elif before.way != settings.way:
+                    progress = settings.begin(len(rows), np.random.Generator(before.bit_generator))
+                else:
+                    progress = before
             row_weights = self._row_weights(self.classes_, labels, weights)
             once = replace(settings, n_epochs=1)
             self._train(model, progress, once, rows, labels, row_weights, None, None, history)
@@ -801,7 +812,7 @@ def _unchanged_on_error(classifier: SteelClassifier) -> Iterator[None]:
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
     """A generator of our own: of an int the one of that seed, and else one that scikit-learn's generator seeds."""
-    if isinstance(random_state, Integral):
+    if isinstance(random_state, (int, np.integer)):
         return np.random.default_rng(as_count(random_state, "random_state", 0))
     return np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4, dtype=np.uint32))
 
@@ -834,7 +845,7 @@ def _packed(classifier: SteelClassifier) -> dict[str, Any]:
     if isinstance(classifier.class_weight, Mapping):
         # as pairs: the keys of an object in JSON are texts
         parameters["class_weight"] = list(classifier.class_weight.items())
-    if not isinstance(classifier.hidden_layer_sizes, Integral):
+    if not isinstance(classifier.hidden_layer_sizes, (int, np.integer)):
         parameters["hidden_layer_sizes"] = list(as_sizes(classifier.hidden_layer_sizes))
     if isinstance(classifier.random_state, np.random.RandomState):
         parameters["random_state"] = None

@@ -48,22 +48,22 @@ class Model(Protocol):
         float64: x = (X - mean) / scale is what the model sees.
         """
 
-    def train_epoch(
+    def train_epochs(
         self,
         X: Array,
         labels: IntArray,
-        order: IntArray,
+        orders: IntArray,
         batch_size: int,
         head: Head,
         optimizer: Optimizer,
         *,
         l2: float = 0.0,
         row_weights: Array | None = None,
-    ) -> tuple[float, float]:
-        """Go through the rows once, in this order, with an update after each minibatch.
+    ) -> list[tuple[float, float]]:
+        """Go through the rows in each of these orders, shape (n_epochs, n), with an update after each minibatch.
 
-        Parameters are those of `trainer.train`. Returns loss and accuracy, means over the rows, each row taken
-        before the update of its minibatch.
+        The other parameters are those of `trainer.train`. Returns loss and accuracy of each epoch, means over the rows,
+        each row taken before the update of its minibatch. An epoch that leaves the finite numbers is the last.
         """
 
 
@@ -108,29 +108,30 @@ class LinearModel:
         logits: Array = standardized(X, scaling, parameters.dtype) @ self.weights + self.bias
         return logits
 
-    def train_epoch(
+    def train_epochs(
         self,
         X: Array,
         labels: IntArray,
-        order: IntArray,
+        orders: IntArray,
         batch_size: int,
         head: Head,
         optimizer: Optimizer,
         *,
         l2: float = 0.0,
         row_weights: Array | None = None,
-    ) -> tuple[float, float]:
-        """One epoch, see `Model`."""
+    ) -> list[tuple[float, float]]:
+        """Epochs, see `Model`."""
         [parameters] = self.parameters
-        n_rows = len(order)
-        plan = optimizer.begin(parameters, -(-n_rows // batch_size))
-        figures = _kernels.train_linear_epoch(
-            X, labels, order, parameters, batch_size, *head.settings, row_weights, l2, plan
+        n_epochs, n_rows = orders.shape
+        n_steps = -(-n_rows // batch_size)
+        plan = optimizer.begin(parameters, n_epochs * n_steps)
+        figures = _kernels.train_linear_epochs(
+            X, labels, orders, parameters, batch_size, *head.settings, row_weights, l2, plan
         )
         if n_rows % batch_size:
-            sizes = np.full(figures.shape[1], batch_size)
+            sizes = np.full(n_steps, batch_size)
             sizes[-1] = n_rows % batch_size
-            loss, accuracy = figures @ sizes / n_rows
+            means = figures @ sizes / n_rows
         else:
-            loss, accuracy = np.add.reduce(figures, axis=1) / figures.shape[1]
-        return float(loss), float(accuracy)
+            means = np.add.reduce(figures, axis=2) / n_steps
+        return [(loss, accuracy) for loss, accuracy in means.tolist()]

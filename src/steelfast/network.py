@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -154,7 +155,7 @@ class Network:
         Parameters
         ----------
         X, labels, head, l2, row_weights
-            As `Model.train_epoch` takes them, for a single minibatch.
+            As `Model.train_epochs` takes them, for a single minibatch.
         kept : sequence of bool arrays of shape (n, n_units), optional
             For each hidden layer which units do not drop out; without it none does.
 
@@ -178,41 +179,59 @@ class Network:
         penalty = l2 / 2 * sum(float(np.square(w, dtype=np.float64).sum()) for w in self.weights)
         return loss / len(X) + penalty, passes.gradient
 
-    def train_epoch(
+    def train_epochs(
         self,
         X: Array,
         labels: IntArray,
-        order: IntArray,
+        orders: IntArray,
         batch_size: int,
         head: Head,
         optimizer: Optimizer,
         *,
         l2: float = 0.0,
         row_weights: Array | None = None,
-    ) -> tuple[float, float]:
-        """One epoch, see `Model`."""
+    ) -> list[tuple[float, float]]:
+        """Epochs, see `Model`."""
         self._check(X)
-        X, labels = X[order], labels[order]
-        counts = None if row_weights is None else row_weights[order]
+        [parameters] = self.parameters
+        results = []
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever trains looks at what came of it
+            for order in orders:
+                weights = None if row_weights is None else row_weights[order]
+                results.append(self._train_epoch(X[order], labels[order], batch_size, head, optimizer, l2, weights))
+                if not (math.isfinite(results[-1][0]) and np.isfinite(parameters).all()):
+                    break
+        return results
+
+    def _train_epoch(
+        self,
+        X: Array,
+        labels: IntArray,
+        batch_size: int,
+        head: Head,
+        optimizer: Optimizer,
+        l2: float,
+        row_weights: Array | None,
+    ) -> tuple[float, float]:
+        """The rows as they stand."""
         [parameters] = self.parameters
         passes = _Passes(self, min(batch_size, len(X)))
         loss = correct = 0.0
-        with np.errstate(over="ignore", invalid="ignore"):  # whoever trains looks at what came of it
-            for start in range(0, len(X), batch_size):
-                batch = slice(start, start + batch_size)
-                rows = X[batch]
-                passes = passes.of(len(rows))
-                kept = self._draw_kept(len(rows))
-                batch_loss, batch_correct = head.differentiate(
-                    passes.forward(rows, kept),
-                    labels[batch],
-                    row_weights=None if counts is None else counts[batch],
-                    divisor=len(rows),
-                )
-                passes.backward(rows, l2, kept)
-                optimizer.update(parameters, passes.gradient)
-                loss += batch_loss
-                correct += batch_correct
+        for start in range(0, len(X), batch_size):
+            batch = slice(start, start + batch_size)
+            rows = X[batch]
+            passes = passes.of(len(rows))
+            kept = self._draw_kept(len(rows))
+            batch_loss, batch_correct = head.differentiate(
+                passes.forward(rows, kept),
+                labels[batch],
+                row_weights=None if row_weights is None else row_weights[batch],
+                divisor=len(rows),
+            )
+            passes.backward(rows, l2, kept)
+            optimizer.update(parameters, passes.gradient)
+            loss += batch_loss
+            correct += batch_correct
         return loss / len(X), correct / len(X)
 
     def _check(self, X: Array) -> None:

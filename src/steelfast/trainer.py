@@ -19,6 +19,8 @@ __all__ = ["EarlyStopping", "Epoch", "evaluate", "train"]
 Array = NDArray[Any]  # of float32 or float64, one dtype in a training
 IntArray = NDArray[np.int64]
 
+_ENTRIES_AT_ONCE = 1 << 18  # of the orders of epochs that are trained together
+
 
 class Epoch(TypedDict):
     """The record of an epoch; the last two are there where rows were held out."""
@@ -128,27 +130,34 @@ def train(
     history: list[Epoch] = []
     best_loss, best = np.inf, [each.copy() for each in model.parameters]
     n_without_change = 0
-    for number in range(first_epoch, first_epoch + n_epochs):
-        rng.shuffle(order)
-        loss, accuracy = model.train_epoch(
-            X, labels, order, batch_size, head, optimizer, l2=l2, row_weights=row_weights
-        )
-        if not (math.isfinite(loss) and all(np.isfinite(each).all() for each in model.parameters)):
-            raise ValueError(_divergence(number, X, optimizer))
-        epoch: Epoch = {"epoch": number, "loss": loss, "accuracy": accuracy}
+    stop = False
+    # together, where nobody wants to look in between: so most of the time goes without Python
+    at_once = 1 if callback is not None or validation_data is not None else max(1, _ENTRIES_AT_ONCE // len(X))
+    last = first_epoch + n_epochs
+    while first_epoch < last and not stop:
+        orders = np.empty((min(at_once, last - first_epoch), len(X)), order.dtype)
+        for row in orders:
+            rng.shuffle(order)
+            row[:] = order
+        results = model.train_epochs(X, labels, orders, batch_size, head, optimizer, l2=l2, row_weights=row_weights)
+        history += [
+            {"epoch": k, "loss": loss, "accuracy": accuracy} for k, (loss, accuracy) in enumerate(results, first_epoch)
+        ]
+        first_epoch += len(results)
+        epoch = history[-1]
+        if not (math.isfinite(epoch["loss"]) and all(np.isfinite(each).all() for each in model.parameters)):
+            raise ValueError(_divergence(epoch["epoch"], X, optimizer))
         if validation_data is not None:
             rows, targets, *weights = validation_data
             epoch["validation_loss"], epoch["validation_accuracy"] = evaluate(model, rows, targets, head, *weights)
-        history.append(epoch)
-        stop = callback is not None and callback(epoch)
+        if callback is not None:
+            stop = bool(callback(epoch))
         if early_stopping is not None:
             held_out = epoch["validation_loss"]
             n_without_change = 0 if held_out < best_loss - early_stopping.tol else n_without_change + 1
             stop = stop or n_without_change >= early_stopping.n_iter_no_change
             if held_out < best_loss:
                 best_loss, best = held_out, [each.copy() for each in model.parameters]
-        if stop:
-            break
     if early_stopping is not None:
         for parameter, kept in zip(model.parameters, best, strict=True):
             parameter[...] = kept
