@@ -143,3 +143,10 @@ def test_import_loads_neither_the_reference_nor_the_command_line():
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     loaded = {name.split(".")[1] for name in done.stdout.split()}
     assert not loaded & {"reference", "bench", "cli", "plotting", "estimator"}
+
+
+def test_import_loads_none_of_numpy_s_random_numbers():
+    """Which take as long to load as all of steelfast."""
+    program = "import sys, steelfast; print('numpy.random' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"

@@ -12,7 +12,6 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
-from numpy.random cimport bitgen_t
 
 from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32, new_array
 from steelfast._elementary cimport enter_environment, environment, leave_environment, reciprocal
@@ -41,6 +40,12 @@ from steelfast._steps cimport Rule, take_step
 
 
 cnp.import_array()
+
+cdef extern from "numpy/random/bitgen.h":
+    # not by numpy.random's own declarations: a module that cimports them imports it, which takes 10 ms
+    ctypedef struct bitgen_t:
+        void* state
+        uint32_t (*next_uint32)(void* state) noexcept nogil
 
 cdef extern from "_product.h" nogil:
     void product_f "steelfast_product_f"(
