@@ -343,18 +343,27 @@ def test_verbose(small, capsys):
 # ---- inputs
 
 
-def test_data_frames(small):
-    pandas = pytest.importorskip("pandas")
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames(small, library):
+    library = pytest.importorskip(library)
     X, y = small
     names = [f"feature {k}" for k in range(27)]
-    frame, series = pandas.DataFrame(X, columns=names), pandas.Series(y)
+    frame, series = library.DataFrame(dict(zip(names, X.T, strict=True))), library.Series(y.tolist())
+    expected = quick().fit(X, y)
+    for classifier in (quick().fit(frame, series), quick().partial_fit(frame, series, classes=np.unique(y))):
+        assert classifier.feature_names_in_.tolist() == names
+        assert classifier.classes_.tolist() == expected.classes_.tolist()
+        classifier.partial_fit(frame, series)
+        with pytest.raises(ValueError, match="feature names"):
+            classifier.predict(frame[names[::-1]])
+        with pytest.raises(ValueError, match="feature names"):
+            classifier.partial_fit(frame[names[::-1]], series)
+        with pytest.warns(UserWarning, match="does not have valid feature names"):
+            classifier.predict(X)
     classifier = quick().fit(frame, series)
-    assert classifier.feature_names_in_.tolist() == names
-    assert classifier.coef_.tolist() == quick().fit(X, y).coef_.tolist()
-    assert classifier.predict(frame).tolist() == quick().fit(X, y).predict(X).tolist()
+    assert state(classifier) == state(expected)
+    assert classifier.predict(frame).tolist() == expected.predict(X).tolist()
     assert classifier.score(frame, series) > 0.4
-    with pytest.raises(ValueError, match="feature names"):
-        classifier.predict(frame[names[::-1]])
 
 
 @pytest.mark.parametrize(
