@@ -8,12 +8,14 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from fractions import Fraction
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import steelfast
@@ -163,8 +165,6 @@ def test_cross_validation_of_a_hidden_layer_on_the_real_file(real):
 
 
 def test_a_hold_out_on_the_real_file(real):
-    from sklearn.model_selection import train_test_split
-
     X, X_test, y, y_test = train_test_split(*real, test_size=0.2, stratify=real[1], random_state=0)
     assert SteelClassifier(random_state=0).fit(X, y).score(X_test, y_test) > 0.66
 
@@ -412,6 +412,10 @@ def test_one_class():
         ({"tol": -1.0}, ValueError, "^tol must be at least 0"),
         ({"validation_fraction": 0}, ValueError, "^validation_fraction must be above 0"),
         ({"validation_fraction": 1}, ValueError, "^validation_fraction must be .*below 1, got 1"),
+        ({"early_stopping": "no"}, TypeError, "^early_stopping must be True or False, got 'no'"),
+        ({"standardize": 1}, TypeError, "^standardize must be True or False, got 1"),
+        ({"warm_start": None}, TypeError, "^warm_start must be True or False, got None"),
+        ({"hidden_layer_sizes": iter([3])}, TypeError, "^each of hidden_layer_sizes must be an integer"),
         ({"random_state": -1}, ValueError, "^random_state must be at least 0, got -1"),
         ({"l2": -1e-3}, ValueError, "^l2 must be at least 0 and finite"),
         ({"l2": np.nan}, ValueError, "^l2 must be at least 0 and finite"),
@@ -436,11 +440,46 @@ def test_bad_parameters(parameters, error, message):
         ({"validation_data": (np.ones((2, 2)), [0, 9])}, "validation_data has the class 9"),
         ({"validation_data": (np.ones((2, 3)), [0, 1])}, "3 features"),
         ({"validation_data": (np.ones((2, 2)), [0])}, "inconsistent numbers of samples"),
+        ({"validation_data": (np.ones((2, 2)), [0, 1], [1, 1])}, r"validation_data must be a pair \(X, y\), got"),
+        ({"validation_data": 5}, r"validation_data must be a pair \(X, y\), got 5"),
     ],
 )
 def test_bad_data(options, message):
     with pytest.raises(ValueError, match=message):
         quick().fit(*heaps(), **options)
+
+
+def test_a_callback_must_be_callable():
+    with pytest.raises(TypeError, match="callback must be callable, got 5 of type int"):
+        quick().fit(*heaps(), callback=5)
+
+
+def test_a_single_weight_is_that_of_all_rows(small):
+    np.testing.assert_allclose(quick().fit(*small, sample_weight=2.0).coef_, quick().fit(*small).coef_, rtol=1e-9)
+
+
+def test_weights_at_the_ends_of_the_numbers(small):
+    X, y = small
+    weights = np.random.default_rng(0).integers(1, 5, len(y)).astype(float)
+    by_class = {name: 1.0 + k for k, name in enumerate(np.unique(y))}
+    tiny = {name: np.ldexp(weight, -900) for name, weight in by_class.items()}
+    huge = {name: np.ldexp(weight, 900) for name, weight in by_class.items()}
+    expected = quick(class_weight=by_class, standardize=False).fit(X, y, sample_weight=weights)
+    for extreme, exponent in ((tiny, -900), (huge, 1000)):
+        classifier = quick(class_weight=extreme, standardize=False)
+        assert state(classifier.fit(X, y, sample_weight=np.ldexp(weights, exponent))) == state(expected)
+
+
+def test_what_is_too_large_is_named():
+    X, y = heaps()
+    with pytest.raises(ValueError, match=r"X is too large to be standardised: feature 0 reaches 5\.1e\+203"):
+        quick().fit(X * 1e200, y)
+    with pytest.raises(
+        ValueError, match=r"l2 1e\+10 is too large for learning_rate 0\.2, their product must be below 2"
+    ):
+        SteelClassifier(optimizer="sgd", l2=1e10, max_epochs=200).fit(X, y)
+    with pytest.raises(ValueError, match=r"X is too large for a model of float32: it reaches 1e\+300"):
+        quick(dtype="float32").fit(X, y).predict(np.full((1, 2), 1e300))
 
 
 def test_divergence_is_an_error():
@@ -614,13 +653,72 @@ def test_partial_fit_takes_parts_without_some_classes(small):
     assert classifier.predict_proba(X).shape == (200, 9)
 
 
-def test_it_goes_on_after_a_pickle_and_a_copy(small):
-    for parameters in ({}, NETWORK | {"dropout": 0.2}):
-        X, y = small
-        classifier = quick(**parameters).partial_fit(X, y, np.unique(y))
-        again, copied = pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)
+@pytest.mark.parametrize("parameters", [{}, {"optimizer": "sgd", "schedule": "step"}, NETWORK | {"dropout": 0.2}])
+def test_it_goes_on_after_a_pickle_and_a_copy(small, tmp_path, parameters):
+    """joblib copies an array wherever it finds it, and may map it read-only."""
+    X, y = small
+    classifier = quick(**parameters).partial_fit(X, y, np.unique(y))
+    joblib.dump(classifier, tmp_path / "classifier")
+    others = [
+        pickle.loads(pickle.dumps(classifier)),
+        copy.deepcopy(classifier),
+        joblib.load(tmp_path / "classifier"),
+        joblib.load(tmp_path / "classifier", mmap_mode="r"),
+    ]
+    for _ in range(2):
         expected = state(classifier.partial_fit(X, y))
-        assert state(again.partial_fit(X, y)) == state(copied.partial_fit(X, y)) == expected
+        for other in others:
+            assert state(other.partial_fit(X, y)) == expected
+
+
+def test_what_was_seen_of_a_training_stays(small):
+    X, y = small
+    classifier = quick().partial_fit(X, y, np.unique(y))
+    history, other = classifier.history_, copy.copy(classifier)
+    classifier.partial_fit(X, y)
+    assert (len(history), other.n_iter_, classifier.n_iter_) == (1, 1, 2)
+
+
+def test_who_looks_during_a_fit_sees_the_one_before(small):
+    X, y = small
+    classifier = quick().fit(X, y)
+    before, seen = classifier.predict_proba(X), []
+    classifier.fit(1000 * X + 5, y[::-1], callback=lambda epoch: seen.append(classifier.predict_proba(X)))
+    for each in seen:
+        np.testing.assert_array_equal(each, before)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"standardize": False},
+        {"loss": "sigmoid_mse"},
+        {"dtype": "float32"},
+        {"activation": "tanh"},
+        {"dropout": 0.5},
+        {"hidden_layer_sizes": (3,)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("parameters", [{}, NETWORK])
+def test_what_is_set_after_a_fit_does_not_change_the_model(small, tmp_path, parameters, changed):
+    X, y = small
+    classifier = quick(**parameters).fit(X, y)
+    expected, original = classifier.predict_proba(X), quick(**parameters).get_params()
+    classifier.set_params(**changed)
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+    classifier.save(tmp_path / "model.npz")
+    loaded = SteelClassifier.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(loaded.predict_proba(X), expected)
+    assert loaded.get_params() == original
+    [name] = changed
+    if parameters or name not in ("activation", "dropout"):
+        with pytest.raises(ValueError, match=f"{name} must stay"):
+            classifier.partial_fit(X, y)
+        with pytest.raises(ValueError, match=f"{name} must stay"):
+            classifier.set_params(warm_start=True).fit(X, y)
+    else:
+        classifier.partial_fit(X, y)
 
 
 @pytest.mark.parametrize("parameters", [{}, NETWORK])
@@ -691,17 +789,67 @@ def test_early_stopping_keeps_the_best_weights(small):
     assert state(there)[0] == state(classifier)[0]
 
 
-def test_early_stopping_holds_rows_out(small):
+def held_out_of(y, fraction, seed):
+    """The split that `fit` makes."""
+    rng = np.random.default_rng(seed)
+    return train_test_split(np.arange(len(y)), test_size=fraction, stratify=y, random_state=int(rng.integers(1 << 32)))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_early_stopping_holds_rows_out(small, weighted, class_weight):
+    """In each class a quarter; nothing comes from them but the loss, in which they count their weights."""
     X, y = small
-    seen = []
-    parameters = {"early_stopping": True, "validation_fraction": 0.25, "max_epochs": 1, "random_state": 0}
-    classifier = SteelClassifier(**parameters).fit(X, y, callback=seen.append)
-    # in each class a quarter of the rows, and the scaling is that of the others
-    [epoch] = seen
-    assert 50 * epoch["validation_accuracy"] == pytest.approx(round(50 * epoch["validation_accuracy"]))
-    means = np.array([X[rows].mean(axis=0) for rows in (slice(None),)])
-    assert not np.allclose(classifier.mean_, means[0], rtol=1e-6)
-    assert state(classifier) == state(SteelClassifier(**parameters).fit(X, y))
+    weights = np.random.default_rng(1).uniform(0.1, 3, len(y)) if weighted else None
+    parameters = {"max_epochs": 2, "random_state": 0, "class_weight": class_weight, "optimizer": "sgd"}
+    stopping = {"early_stopping": True, "validation_fraction": 0.25}
+    classifier = SteelClassifier(**parameters, **stopping).fit(X, y, sample_weight=weights)
+    training, out = held_out_of(y, 0.25, 0)
+    for name, count in zip(*np.unique(y, return_counts=True), strict=True):
+        assert np.sum(y[out] == name) == pytest.approx(count / 4, abs=1)
+    Z = X[training]
+    w = None if weights is None else weights[training]
+    np.testing.assert_allclose(classifier.mean_, np.average(Z, axis=0, weights=w), rtol=1e-12)
+    # the same full steps as of the training rows alone, whatever is held out
+    alone = {"batch_size": 1000} | parameters
+    stopped = SteelClassifier(**alone, **stopping, tol=0.0).fit(X, y, sample_weight=weights)
+    expected = SteelClassifier(**alone).fit(Z, y[training], sample_weight=w)
+    np.testing.assert_allclose(stopped.coef_, expected.coef_, rtol=0, atol=1e-12)
+    factors = np.ones(len(out)) if weights is None else weights[out]
+    if class_weight:
+        of_rows = np.ones(len(Z)) if w is None else w
+        factors = factors / [of_rows[y[training] == name].sum() for name in y[out]]
+    probs = stopped.predict_proba(X[out])
+    loss = log_loss(y[out], probs, sample_weight=factors, labels=stopped.classes_)
+    assert stopped.history_[-1]["validation_loss"] == pytest.approx(loss, rel=1e-12)
+
+
+def test_held_out_rows_must_weigh_something(small):
+    X, y = small
+    training, out = held_out_of(y, 0.1, 0)
+    for rows, which in ((training, "held out"), (out, "to train on")):
+        weights = np.zeros(len(y))
+        weights[rows] = 1
+        with pytest.raises(ValueError, match=f"^sample_weight leaves all rows {which} with a weight of zero$"):
+            SteelClassifier(early_stopping=True, random_state=0).fit(X, y, sample_weight=weights)
+
+
+def test_a_held_out_loss_that_is_not_finite_is_an_error():
+    X, y = heaps()
+    held_out = (np.array([[1.7e308, -1.7e308]] * 3), [0, 1, 2])
+    with pytest.raises(ValueError, match=r"the loss of the rows held out is (nan|inf) in epoch"):
+        quick(standardize=False, early_stopping=True, learning_rate=1.0).fit(X, y, validation_data=held_out)
+
+
+def test_a_warm_start_is_never_worse_than_what_it_starts_from(small):
+    X, y = small
+    held_out = (X[140:], y[140:])
+    classifier = SteelClassifier(early_stopping=True, warm_start=True, random_state=0).fit(
+        X[:140], y[:140], validation_data=held_out
+    )
+    loss = log_loss(held_out[1], classifier.predict_proba(held_out[0]), labels=classifier.classes_)
+    again = classifier.set_params(learning_rate=3.0, l2=0.0).fit(X[:140], y[:140], validation_data=held_out)
+    assert log_loss(held_out[1], again.predict_proba(held_out[0]), labels=again.classes_) <= loss
 
 
 def test_the_tolerance_of_early_stopping(small):
@@ -709,16 +857,6 @@ def test_the_tolerance_of_early_stopping(small):
     options = {"early_stopping": True, "n_iter_no_change": 2, "random_state": 0}
     assert SteelClassifier(tol=10.0, **options).fit(X, y).n_iter_ == 1 + 2
     assert SteelClassifier(tol=0.0, max_epochs=12, **options).fit(X, y).n_iter_ == 12
-
-
-def test_weights_count_in_what_is_held_out(small):
-    """With the weight of all held-out rows of a class at zero, its loss does not count."""
-    X, y = small
-    options = {"early_stopping": True, "max_epochs": 2, "random_state": 0}
-    weights = np.where(y == "Other_Faults", 0.0, 1.0)
-    weighted = SteelClassifier(**options).fit(X, y, sample_weight=weights)
-    plain = SteelClassifier(**options).fit(X, y)
-    assert weighted.history_[-1]["validation_loss"] != plain.history_[-1]["validation_loss"]
 
 
 @pytest.mark.parametrize(
@@ -771,6 +909,18 @@ def test_weights_can_be_set(small):
     np.testing.assert_array_equal(classifier.predict_proba(X), other.predict_proba(X))
     for name in ("coef_", "intercept_", "coefs_", "intercepts_", "n_iter_", "loss_curve_"):
         assert not hasattr(SteelClassifier(), name)
+
+
+def test_another_schedule_begins_the_optimizer_anew(small):
+    X, y = small
+    options = {"standardize": False, "batch_size": 1000, "optimizer": "sgd", "learning_rate": 1e-9, "l2": 0.0}
+    X = np.abs(X).max(axis=0) / X.shape[1] + X
+    classifier = quick(schedule="one_cycle", max_epochs=100, **options).partial_fit(X, y, np.unique(y))
+    first = np.abs(classifier.coef_).max()
+    before = classifier.coef_.copy()
+    classifier.set_params(schedule="constant").partial_fit(X, y)
+    # a cycle begins with a 25th of the rate
+    assert np.abs(classifier.coef_ - before).max() > 10 * first
 
 
 @pytest.mark.parametrize(
@@ -1055,6 +1205,61 @@ def test_pickled_arrays_are_not_opened(model_file):
         arrays = dict(archive) | {"classes_": np.array([0, 1, 2], dtype=object)}
     np.savez(model_file, **arrays)
     assert_no_model(model_file)
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "message"),
+    [
+        ("mean_", lambda a: a.astype(np.float32), "mean_ has dtype float32, wanted float64"),
+        ("scale_", lambda a: a.astype(">f8"), "scale_ has dtype >f8, wanted float64"),
+        ("scale_", np.zeros_like, "scale_ has numbers that are not positive"),
+        ("scale_", np.negative, "scale_ has numbers that are not positive"),
+        ("coef_", lambda a: a.astype(np.float32), "coef_ has dtype float32, wanted float64"),
+        ("classes_", lambda a: a[::-1], "classes_ are not in order"),
+        ("classes_", lambda a: np.repeat(a[:1], len(a)), "classes_ are not in order, or not all different"),
+        ("classes_", lambda a: a[:0], "wanted one label at least"),
+        ("classes_", lambda a: a.astype([("text", "U9")]), "wanted one label at least, numbers or texts"),
+        ("feature_names_in_", lambda a: np.arange(2), "wanted 2 different texts"),
+        ("feature_names_in_", lambda a: np.repeat("a", 2), "wanted 2 different texts"),
+        ("more", lambda a: np.zeros(3), "it has other arrays"),
+    ],
+)
+def test_arrays_that_make_no_model(model_file, name, made, message):
+    with np.load(model_file) as archive:
+        arrays = dict(archive)
+    arrays[name] = made(arrays.get(name))
+    np.savez(model_file, **arrays)
+    with pytest.raises(ValueError, match=f"damaged: .*{message}"):
+        SteelClassifier.load(model_file)
+
+
+def test_compressed_archives_are_not_unpacked(model_file):
+    """A file of a megabyte might fill the memory."""
+    with np.load(model_file) as archive:
+        np.savez_compressed(model_file, **dict(archive))
+    with pytest.raises(ValueError, match="damaged: its arrays are compressed"):
+        SteelClassifier.load(model_file)
+
+
+def test_a_link_stays_a_link(small, tmp_path):
+    classifier = quick().fit(*small)
+    (tmp_path / "there").mkdir()
+    link, target = tmp_path / "model.npz", tmp_path / "there" / "model.npz"
+    link.symlink_to(target)
+    classifier.save(link)
+    assert link.is_symlink()
+    assert_same_model(SteelClassifier.load(target), classifier, small[0])
+    with pytest.raises(IsADirectoryError, match="there"):
+        classifier.save(tmp_path / "there")
+
+
+def test_a_parameter_that_no_file_can_hold_is_named(small, tmp_path):
+    classifier = quick(class_weight={"Bumps": Fraction(1, 2)}).fit(*small)
+    classifier.save(tmp_path / "model.npz")
+    assert SteelClassifier.load(tmp_path / "model.npz").class_weight == {"Bumps": 0.5}
+    with pytest.raises(TypeError, match=r"a model with a parameter Fraction.* cannot be written to a file"):
+        classifier.set_params(verbose=Fraction(1, 2)).save(tmp_path / "other.npz")
+    assert os.listdir(tmp_path) == ["model.npz"]
 
 
 def test_the_archive_is_a_zip_file_of_arrays(model_file):

@@ -333,6 +333,9 @@ def read_only(x):
     return x
 
 
+ADAM = Adam(0.1).begin(np.zeros((6, 3)), 2)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -342,18 +345,31 @@ def read_only(x):
         ({"X": np.zeros((20, 5)).tolist()}, "X must be a C-ordered array"),
         ({"labels": np.zeros(19, np.int64)}, "labels must be as many as rows of X, 20, got 19"),
         ({"labels": np.zeros(20, np.int32)}, "labels must be a C-ordered array"),
-        ({"labels": np.full(20, 3)}, "labels must be within 0 … 2"),
-        ({"labels": np.full(20, -1)}, "labels must be within 0 … 2"),
+        ({"labels": np.full(20, 3)}, "labels must be within 0 … 2, got 3 at index 0"),
+        ({"labels": np.full(20, -1)}, "labels must be within 0 … 2, got -1 at index 0"),
         ({"orders": np.full((1, 20), 20)}, "orders must be within 0 … 19"),
         ({"orders": np.full((1, 20), -1)}, "orders must be within 0 … 19"),
         ({"parameters": np.zeros((6, 0))}, "at least one class"),
         ({"parameters": np.zeros((6, 3), int)}, "parameters must be float32 or float64, got int64"),
-        ({"parameters": read_only(np.zeros((6, 3)))}, "parameters must be writeable"),
+        ({"parameters": read_only(np.zeros((6, 3)))}, "parameters must be writeable, got a read-only array"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"batch_size": 5}, "rates must be as many as minibatches"),
         ({"kind": "hinge"}, "kind must be that of a head, got 'hinge'"),
         ({"row_weights": np.ones(19)}, "row_weights must be as many as rows of X, 20, got 19"),
         ({"row_weights": np.ones(20, np.float32)}, "row_weights must be a C-ordered array"),
+        ({"orders": None}, r"orders must be a C-ordered array of int64 with 2 dimensions, got None"),
+        ({"orders": np.arange(20)}, r"orders must be a C-ordered array of int64 .*shape \(20,\)"),
+        ({"plan": ADAM._replace(first=None)}, "first must be a C-ordered array of float64 .*, got None"),
+        ({"plan": ADAM._replace(second=None)}, "second must be a C-ordered array of float64 .*, got None"),
+        (
+            {"plan": ADAM._replace(first=np.zeros((3000, 3)))},
+            r"first must be like the parameters, .*\(6, 3\).*\(3000, 3\)",
+        ),
+        ({"plan": ADAM._replace(second=np.zeros((6, 3), np.float32))}, "second must be a C-ordered array of float64"),
+        ({"plan": ADAM._replace(first=read_only(np.zeros((6, 3))))}, "first must be writeable"),
+        ({"plan": ADAM._replace(kind=77)}, "kind must be that of an optimiser, got 77"),
+        ({"plan": ADAM._replace(kind=-1)}, "kind must be that of an optimiser, got -1"),
+        ({"plan": ADAM._replace(rates=np.ones(3))}, "rates must be as many as minibatches, 2, got 3"),
     ],
 )
 def test_what_does_not_fit_is_refused(changed, message):
@@ -371,3 +387,53 @@ def test_refused_logits():
         _kernels.linear_logits(np.zeros((2, 5)), parameters, np.zeros(5), np.zeros(6))
     with pytest.raises(ValueError, match="mean must be a C-ordered array"):
         _kernels.linear_logits(np.zeros((2, 5)), parameters, np.zeros(5, np.float32), np.zeros(5))
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (np.zeros((10, 7), np.int8), np.zeros(10, np.int64), "logits must be float32 or float64, got int8"),
+        (np.zeros((10, 7), object), np.zeros(10, np.int64), "logits must be float32 or float64, got object"),
+        (np.zeros((10, 7), ">f8"), np.zeros(10, np.int64), "logits must be a C-ordered array of float64"),
+        (np.zeros((7, 10)).T, np.zeros(10, np.int64), "logits must be a C-ordered array of float64"),
+        (np.zeros(10), np.zeros(10, np.int64), "logits must be a C-ordered array of float64 with 2 dimensions"),
+        (np.zeros((0, 0)), np.zeros(0, np.int64), "logits must be of at least one class"),
+        (read_only(np.zeros((10, 7))), np.zeros(10, np.int64), "logits must be writeable"),
+        (np.zeros((10, 7)), np.zeros((), np.int64), "labels must be a C-ordered array of int64 with 1 dimensions"),
+        (np.zeros((10, 7)), [0] * 10, "labels must be a C-ordered array of int64"),
+        (np.zeros((10, 7)), np.zeros(9, np.int64), "labels must be as many as logits, 10, got 9"),
+        (np.zeros((10, 7)), np.full(10, 7), "labels must be within 0 … 6, got 7 at index 0"),
+    ],
+)
+def test_logits_that_are_refused(logits, labels, message):
+    with pytest.raises(ValueError, match=message):
+        _kernels.differentiate_logits(logits, labels, *SETTINGS[0], None, 1.0)
+
+
+def test_an_order_that_is_refused():
+    with pytest.raises(ValueError, match="order must be writeable"):
+        _kernels.shuffle(read_only(np.arange(5)), np.random.PCG64(0))
+    with pytest.raises(ValueError, match="order must be a C-ordered array of int64"):
+        _kernels.shuffle(np.arange(5.0), np.random.PCG64(0))
+
+
+@pytest.mark.parametrize("wrong", ["bias", "kept", "output"])
+def test_passes_that_do_not_fit_are_refused(wrong):
+    x, bias, kept = np.zeros((3, 4)), np.zeros(4), np.ones((3, 4), bool)
+    arguments = {"bias": bias, "kept": kept, "output": x.copy()}
+    arguments[wrong] = arguments[wrong][:2] if wrong != "output" else np.zeros((3, 5))
+    tanh = _kernels.ACTIVATIONS["tanh"]
+    with pytest.raises(ValueError, match="a pass needs a table of units"):
+        _kernels.activate_grad(x, arguments["output"], tanh, arguments["bias"], arguments["kept"])
+    if wrong != "output":
+        with pytest.raises(ValueError, match="a pass needs a table of units"):
+            _kernels.activate(x, arguments["bias"], tanh, arguments["kept"])
+
+
+def test_a_step_without_memory_is_refused():
+    for name in ("Momentum", "Nesterov", "RMSProp", "Adam"):
+        with pytest.raises(ValueError, match="first and second must be like the parameter"):
+            _kernels.update(
+                np.zeros(3), np.zeros(3), None, None, 0.1, 1,
+                kind=_kernels.KINDS[name], decay=0.9, second_decay=0.9, eps=1e-8, weight_decay=0.0, decoupled=False,
+            )  # fmt: skip

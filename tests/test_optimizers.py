@@ -1,5 +1,7 @@
 """The optimisers: against their formulas in NumPy, and against PyTorch where it is installed."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -544,3 +546,25 @@ def test_a_gradient_that_overlaps_the_parameter_is_read_first():
     wanted = buffer[1:] - 0.5 * buffer[:4]
     SGD(0.5).update(buffer[1:], buffer[:4])
     np.testing.assert_array_equal(buffer[1:], wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", [SGD, Momentum, RMSProp, Adam])
+def test_another_optimizer_resumes(make, dtype):
+    """With another array of the same numbers, as if there had been one."""
+    rng = np.random.default_rng(0)
+    w, gradients = rng.normal(size=(3, 4)).astype(dtype), rng.normal(size=(6, 3, 4)).astype(dtype)
+    first = make(Cosine(0.1, 6))
+    for gradient in gradients[:3]:
+        first.update(w, gradient)
+    again, second = w.copy(), make(Cosine(0.1, 6))
+    second.resume(again, copy.deepcopy(first.begin(w, 0)))
+    for gradient in gradients[3:]:
+        first.update(w, gradient)
+        second.update(again, gradient)
+    np.testing.assert_array_equal(again, w)
+    with pytest.raises(ValueError, match=r"plan must be of a .* for an array of shape"):
+        (Momentum if make is not Momentum else Adam)(0.1).resume(again, first.begin(w, 0))
+    if make is not SGD:
+        with pytest.raises(ValueError, match="plan must be of a"):
+            second.resume(np.zeros((3, 3), dtype), first.begin(w, 0))

@@ -6,7 +6,7 @@ import pytest
 from steelfast.heads import HEADS
 from steelfast.models import LinearModel
 from steelfast.optimizers import SGD, Adam, Momentum, RMSProp
-from steelfast.trainer import evaluate, train
+from steelfast.trainer import EarlyStopping, evaluate, train
 
 N_ROWS, N_FEATURES, N_CLASSES = 23, 5, 4
 OPTIMIZERS = [SGD(0.5), Momentum(0.05), RMSProp(0.05), Adam(0.05)]
@@ -321,3 +321,24 @@ def test_probabilities_of_extreme_logits(head, dtype):
 def test_the_heads_can_be_asked_for_by_name():
     assert list(HEADS) == ["softmax_cross_entropy", "sigmoid_mse", "sigmoid_cross_entropy"]
     assert all(name == head.name for name, head in HEADS.items())
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"X": np.empty((0, 2)), "labels": np.empty(0, np.int64)}, ValueError, "X must have at least one row"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
+        ({"early_stopping": EarlyStopping()}, ValueError, "early_stopping needs validation_data, got None"),
+    ],
+)
+def test_a_training_that_cannot_begin(changed, error, message):
+    X, labels = separable()
+    arguments = {"X": X, "labels": labels, "batch_size": 8} | changed
+    model = LinearModel(np.zeros((2, 3)), np.zeros(3))
+    options = {"head": HEADS["softmax_cross_entropy"], "optimizer": SGD(0.1), "n_epochs": 2}
+    with pytest.raises(error, match=message):
+        train(model, rng=np.random.default_rng(0), **arguments, **options)
+    assert not model.weights.any()

@@ -155,6 +155,13 @@ def as_index(x: object, name: str) -> int:
         raise TypeError(f"{name} must be an integer, got {described(x)}") from None
 
 
+def as_flag(x: object, name: str) -> bool:
+    """True or False, as such: "no" is true in Python."""
+    if not isinstance(x, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {described(x)}")
+    return bool(x)
+
+
 def as_count(x: object, name: str, low: int) -> int:
     """An integer of at least `low`."""
     number = as_index(x, name)

@@ -8,7 +8,7 @@ from cython cimport floating
 
 cimport numpy as cnp
 
-from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32
+from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32, same_shape_and_type
 from steelfast._elementary cimport tanh
 
 cnp.import_array()
@@ -103,7 +103,21 @@ cdef inline void any_backward(
         backward(TANH, True, grad, output, kept, scale, bias_grad, n_rows, n_units)
 
 
-def activate(cnp.ndarray x, cnp.ndarray bias, int activation, cnp.ndarray kept=None, double scale=1.0):
+cdef int check_units(cnp.ndarray table, cnp.ndarray like, cnp.ndarray bias, cnp.ndarray kept) except -1:
+    """Nothing is read or written beyond the arrays."""
+    if not (
+        cnp.PyArray_NDIM(table) == 2 and same_shape_and_type(table, like)
+        and cnp.PyArray_SIZE(bias) == cnp.PyArray_DIM(table, 1) and cnp.PyArray_TYPE(bias) == cnp.PyArray_TYPE(table)
+        and (kept is None or (
+            cnp.PyArray_TYPE(kept) == cnp.NPY_BOOL and cnp.PyArray_SIZE(kept) == cnp.PyArray_SIZE(table)))
+    ):
+        raise ValueError("a pass needs a table of units, a bias for each unit and a mask of the table's shape")
+    return 0
+
+
+def activate(
+    cnp.ndarray x not None, cnp.ndarray bias not None, int activation, cnp.ndarray kept=None, double scale=1.0,
+):
     """x = f(x + bias), and where units drop out, scale · kept ⊙ f(x + bias).
 
     Parameters
@@ -123,6 +137,7 @@ def activate(cnp.ndarray x, cnp.ndarray bias, int activation, cnp.ndarray kept=N
     cdef const void* bias_data = cnp.PyArray_DATA(bias)
     cdef const cnp.npy_bool* kept_data = NULL
     cdef bint single = is_float32(x)
+    check_units(x, x, bias, kept)
     if kept is not None:
         kept_data = <const cnp.npy_bool*> cnp.PyArray_DATA(kept)
     state = allow_threads(n_rows * n_units)
@@ -136,8 +151,8 @@ def activate(cnp.ndarray x, cnp.ndarray bias, int activation, cnp.ndarray kept=N
 
 
 def activate_grad(
-    cnp.ndarray grad, cnp.ndarray output, int activation, cnp.ndarray bias_grad, cnp.ndarray kept=None,
-    double scale=1.0,
+    cnp.ndarray grad not None, cnp.ndarray output not None, int activation, cnp.ndarray bias_grad not None,
+    cnp.ndarray kept=None, double scale=1.0,
 ):
     """The gradient with respect to the output of `activate`, made that with respect to its input; its sums over rows.
 
@@ -160,6 +175,7 @@ def activate_grad(
     cdef void* bias_data = cnp.PyArray_DATA(bias_grad)
     cdef const cnp.npy_bool* kept_data = NULL
     cdef bint single = is_float32(grad)
+    check_units(grad, output, bias_grad, kept)
     if kept is not None:
         kept_data = <const cnp.npy_bool*> cnp.PyArray_DATA(kept)
     state = allow_threads(n_rows * n_units)

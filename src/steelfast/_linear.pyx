@@ -36,7 +36,9 @@ from steelfast._rows cimport (
     tiles_to_rows_d,
     tiles_to_rows_f,
 )
-from steelfast._steps cimport Rule, take_step
+from steelfast._steps cimport ADAM, SGD, Rule, remembers_gradient, remembers_square, take_step
+
+from steelfast._arguments import described
 
 
 cnp.import_array()
@@ -412,23 +414,39 @@ cdef Head head_of(str kind, double cap, double off, double on) except *:
     return head
 
 
-cdef cnp.ndarray plain_array(object x, str name, int type_number, int n_dimensions):
-    """x, if it is what a kernel can read as it stands."""
+cdef cnp.ndarray plain_array(object x, str name, int type_number, int n_dimensions, bint writes=False):
+    """x, if it is what a kernel can read, or write, as it stands."""
     if not (
         cnp.PyArray_Check(x) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> x)
         and cnp.PyArray_TYPE(<cnp.ndarray> x) == type_number and cnp.PyArray_NDIM(<cnp.ndarray> x) == n_dimensions
     ):
-        raise ValueError(f"{name} must be a C-ordered array of {n_dimensions} dimensions and of the type of the model")
+        raise ValueError(
+            f"{name} must be a C-ordered array of {cnp.PyArray_DescrFromType(type_number)} with {n_dimensions} "
+            f"dimensions, got {described(x)}")
+    if writes and not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> x):
+        raise ValueError(f"{name} must be writeable, got a read-only array")
     return x
 
 
-cdef int type_of_model(cnp.ndarray parameters) except -1:
-    """The type number of a model's parameters."""
-    cdef int type_number = cnp.PyArray_TYPE(parameters)
+cdef int type_of_table(cnp.ndarray x, str name, bint writes) except -1:
+    """The type number of a table of float32 or float64 with at least one column."""
+    cdef int type_number = cnp.PyArray_TYPE(x)
     if type_number != cnp.NPY_FLOAT and type_number != cnp.NPY_DOUBLE:
-        raise ValueError(f"parameters must be float32 or float64, got {parameters.dtype}")
-    plain_array(parameters, "parameters", type_number, 2)
+        raise ValueError(f"{name} must be float32 or float64, got {x.dtype}")
+    plain_array(x, name, type_number, 2, writes)
+    if cnp.PyArray_DIM(x, 1) < 1:
+        raise ValueError(f"{name} must be of at least one class, got {described(x)}")
     return type_number
+
+
+cdef object memory_of(object x, str name, bint needed, cnp.ndarray parameters):
+    """What an optimiser remembers, if it is like the parameters; None where nothing is."""
+    if x is None and not needed:
+        return None
+    plain_array(x, name, cnp.PyArray_TYPE(parameters), 2, True)
+    if not cnp.PyArray_SAMESHAPE(<cnp.ndarray> x, parameters):
+        raise ValueError(f"{name} must be like the parameters, {described(parameters)}, got {described(x)}")
+    return x
 
 
 cdef int check_indices(const int64_t* indices, Py_ssize_t n, Py_ssize_t limit, str name) except -1:
@@ -437,7 +455,9 @@ cdef int check_indices(const int64_t* indices, Py_ssize_t n, Py_ssize_t limit, s
     for i in range(n):
         valid &= (0 <= indices[i]) & (indices[i] < limit)
     if not valid:
-        raise ValueError(f"{name} must be within 0 … {limit - 1}")
+        for i in range(n):
+            if not 0 <= indices[i] < limit:
+                raise ValueError(f"{name} must be within 0 … {limit - 1}, got {indices[i]} at index {i}")
     return 0
 
 
@@ -456,8 +476,6 @@ cdef int describe(
         raise ValueError(
             f"parameters of {table.n_features} features must have {table.n_features + 1} rows, "
             f"got {cnp.PyArray_DIM(parameters, 0)}")
-    if table.n_classes < 1:
-        raise ValueError("parameters must be of at least one class")
     if cnp.PyArray_DIM(of_rows, 0) != n:
         raise ValueError(f"labels must be as many as rows of X, {n}, got {cnp.PyArray_DIM(of_rows, 0)}")
     table.X = cnp.PyArray_DATA(rows)
@@ -564,7 +582,7 @@ cdef void differentiate_rows(
 
 
 def differentiate_logits(
-    cnp.ndarray logits, cnp.ndarray labels, str kind, double cap, double off, double on, row_weights, double divisor,
+    cnp.ndarray logits not None, labels, str kind, double cap, double off, double on, row_weights, double divisor,
 ):
     """Logits (n, n_classes) become the gradient of the sum of their rows' losses, divided by `divisor`.
 
@@ -573,23 +591,23 @@ def differentiate_logits(
     cdef Head head = head_of(kind, cap, off, on)
     cdef Table table
     cdef Workspace space
-    cdef Py_ssize_t n_rows = cnp.PyArray_DIM(labels, 0)
+    cdef Py_ssize_t n_rows
     cdef double loss = 0.0
     cdef double correct = 0.0
-    cdef int type_number = cnp.PyArray_TYPE(logits)
+    cdef int type_number = type_of_table(logits, "logits", True)
     cdef void* weight = NULL
     cdef const int64_t* of_rows
-    plain_array(logits, "logits", type_number, 2)
     table.n_features = -1  # the rows are not gathered, there are no parameters
     table.n_classes = cnp.PyArray_DIM(logits, 1)
     of_rows = <const int64_t*> cnp.PyArray_DATA(plain_array(labels, "labels", cnp.NPY_INT64, 1))
+    n_rows = cnp.PyArray_DIM(<cnp.ndarray> labels, 0)
     if n_rows != cnp.PyArray_DIM(logits, 0):
         raise ValueError(f"labels must be as many as logits, {cnp.PyArray_DIM(logits, 0)}, got {n_rows}")
     check_indices(of_rows, n_rows, table.n_classes, "labels")
     if row_weights is not None:
         plain_array(row_weights, "row_weights", type_number, 1)
         if cnp.PyArray_DIM(<cnp.ndarray> row_weights, 0) != n_rows:
-            raise ValueError(f"row_weights must be as many as logits, {n_rows}")
+            raise ValueError(f"row_weights must be as many as logits, {n_rows}, got shape {row_weights.shape}")
         weight = cnp.PyArray_DATA(<cnp.ndarray> row_weights)
     _memory = workspace_for(&table, n_rows, type_number, &space)
     state = allow_threads(n_rows * table.n_classes)
@@ -608,8 +626,8 @@ def differentiate_logits(
 
 
 def train_linear_epochs(
-    X, labels, orders, cnp.ndarray parameters, Py_ssize_t batch_size, str kind, double cap, double off, double on,
-    row_weights, double l2, plan,
+    X, labels, orders, cnp.ndarray parameters not None, Py_ssize_t batch_size, str kind, double cap, double off,
+    double on, row_weights, double l2, plan,
 ):
     """Epochs: the rows in each of these orders (n_epochs, n), with a step of the optimiser after each minibatch.
 
@@ -623,21 +641,26 @@ def train_linear_epochs(
     cdef Py_ssize_t n_rows, n_done
     cdef cnp.npy_intp shape[3]
     cdef cnp.ndarray figures
-    cdef int type_number = type_of_model(parameters)
+    cdef int type_number = type_of_table(parameters, "parameters", True)
     cdef cnp.ndarray rates
     cdef Py_ssize_t number = plan.number
-    if not cnp.PyArray_ISWRITEABLE(parameters):
-        raise ValueError("parameters must be writeable")
+    cdef object first, second
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    plain_array(orders, "orders", cnp.NPY_INT64, 2)
     describe(&table, parameters, X, labels, orders, row_weights, &n_rows)
     rates = plain_array(plan.rates, "rates", cnp.NPY_DOUBLE, 1)
     shape[0] = cnp.PyArray_DIM(<cnp.ndarray> orders, 0)
     shape[1] = 2
     shape[2] = (n_rows + batch_size - 1) // batch_size
     if cnp.PyArray_DIM(rates, 0) != shape[0] * shape[2]:
-        raise ValueError("rates must be as many as minibatches")
+        raise ValueError(
+            f"rates must be as many as minibatches, {shape[0] * shape[2]}, got {cnp.PyArray_DIM(rates, 0)}")
     rule.kind = plan.kind
+    if not SGD <= rule.kind <= ADAM:
+        raise ValueError(f"kind must be that of an optimiser, got {rule.kind}")
+    first = memory_of(plan.first, "first", remembers_gradient(rule.kind), parameters)
+    second = memory_of(plan.second, "second", remembers_square(rule.kind), parameters)
     rule.decay = plan.decay
     rule.second_decay = plan.second_decay
     rule.eps = plan.eps
@@ -646,10 +669,10 @@ def train_linear_epochs(
     _memory = workspace_for(&table, min(batch_size, n_rows), type_number, &space)
     figures = new_array(3, shape, cnp.NPY_DOUBLE)
     pad(parameters, space.parameters, space.width)
-    if plan.first is not None:
-        pad(plan.first, space.first, space.width)
-    if plan.second is not None:
-        pad(plan.second, space.second, space.width)
+    if first is not None:
+        pad(first, space.first, space.width)
+    if second is not None:
+        pad(second, space.second, space.width)
     state = allow_threads(shape[0] * n_rows * (table.n_features + 1))
     if type_number == cnp.NPY_FLOAT:
         n_done = epochs[float](
@@ -663,10 +686,10 @@ def train_linear_epochs(
         )
     end_allow_threads(state)
     unpad(space.parameters, space.width, parameters)
-    if plan.first is not None:
-        unpad(space.first, space.width, plan.first)
-    if plan.second is not None:
-        unpad(space.second, space.width, plan.second)
+    if first is not None:
+        unpad(space.first, space.width, first)
+    if second is not None:
+        unpad(space.second, space.width, second)
     return figures[:n_done]
 
 
@@ -704,7 +727,7 @@ cdef void logits_of_rows(
     leave_environment(saved)
 
 
-def linear_logits(X, cnp.ndarray parameters, mean=None, factor=None):
+def linear_logits(X, cnp.ndarray parameters not None, mean=None, factor=None):
     """z = x·w + b, of x = (X - mean) · factor where those are given: float64, computed in it.
 
     X is float32 or float64; the result has the type of the parameters (n_features + 1, n_classes), b being their last
@@ -712,7 +735,7 @@ def linear_logits(X, cnp.ndarray parameters, mean=None, factor=None):
     """
     cdef Table table
     cdef Workspace space
-    cdef int type_number = type_of_model(parameters)
+    cdef int type_number = type_of_table(parameters, "parameters", False)
     cdef bint single = isinstance(X, cnp.ndarray) and is_float32(<cnp.ndarray> X)
     cdef cnp.ndarray rows = plain_array(X, "X", cnp.NPY_FLOAT if single else cnp.NPY_DOUBLE, 2)
     cdef cnp.ndarray logits
@@ -771,7 +794,7 @@ cdef inline void swap(int64_t* places, Py_ssize_t i, Py_ssize_t k) noexcept nogi
     places[k] = place
 
 
-def shuffle(cnp.ndarray order, bit_generator):
+def shuffle(order, bit_generator):
     """Put int64 numbers into a random order: Fisher and Yates's.
 
     What `Generator.shuffle` does, in a third of its time; `bit_generator` is one of NumPy's.
@@ -781,12 +804,10 @@ def shuffle(cnp.ndarray order, bit_generator):
     Lemire (2019), Fast random integer generation in an interval, arXiv:1805.10941.
     """
     cdef bitgen_t* source = <bitgen_t*> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
-    cdef int64_t* places = <int64_t*> cnp.PyArray_DATA(plain_array(order, "order", cnp.NPY_INT64, 1))
-    cdef Py_ssize_t n = cnp.PyArray_DIM(order, 0)
+    cdef int64_t* places = <int64_t*> cnp.PyArray_DATA(plain_array(order, "order", cnp.NPY_INT64, 1, True))
+    cdef Py_ssize_t n = cnp.PyArray_DIM(<cnp.ndarray> order, 0)
     cdef Py_ssize_t i
     cdef uint64_t bits
-    if not cnp.PyArray_ISWRITEABLE(order):
-        raise ValueError("order must be writeable")
     if n > 0xffffffff:
         raise ValueError(f"order must have fewer than 2**32 numbers, got {n}")
     with bit_generator.lock, nogil:
@@ -798,7 +819,7 @@ def shuffle(cnp.ndarray order, bit_generator):
 
 
 def linear_loss_and_grad(
-    X, labels, cnp.ndarray parameters, str kind, double cap, double off, double on, row_weights,
+    X, labels, cnp.ndarray parameters not None, str kind, double cap, double off, double on, row_weights,
 ):
     """Sums over all rows: of the losses, of the weights of rows that are right, and the gradient of the losses."""
     cdef Head head = head_of(kind, cap, off, on)
@@ -807,7 +828,7 @@ def linear_loss_and_grad(
     cdef Py_ssize_t n_rows
     cdef double loss = 0.0
     cdef double correct = 0.0
-    cdef int type_number = type_of_model(parameters)
+    cdef int type_number = type_of_table(parameters, "parameters", False)
     cdef cnp.ndarray gradient
     cdef environment saved
     describe(&table, parameters, X, labels, None, row_weights, &n_rows)

@@ -24,6 +24,16 @@ cdef struct Rule:
     bint decoupled  # the weights decay beside the gradient (AdamW), not through it
 
 
+cdef inline bint remembers_gradient(int kind) noexcept nogil:
+    """Whether `first` is there."""
+    return kind == MOMENTUM or kind == NESTEROV or kind == ADAM
+
+
+cdef inline bint remembers_square(int kind) noexcept nogil:
+    """Whether `second` is there."""
+    return kind == RMSPROP or kind == ADAM
+
+
 cdef inline floating square_root(floating x) noexcept nogil:
     if floating is float:
         return sqrtf(x)

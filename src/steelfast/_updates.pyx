@@ -6,8 +6,18 @@ and the memory in place, without the GIL, and allocates nothing.
 """
 cimport numpy as cnp
 
-from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32
-from steelfast._steps cimport ADAM, MOMENTUM, NESTEROV, RMSPROP, SGD, Rule, take_step
+from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32, same_shape_and_type
+from steelfast._steps cimport (
+    ADAM,
+    MOMENTUM,
+    NESTEROV,
+    RMSPROP,
+    SGD,
+    Rule,
+    remembers_gradient,
+    remembers_square,
+    take_step,
+)
 
 cnp.import_array()
 
@@ -28,6 +38,13 @@ def update(
     cdef void* m = NULL if first is None else cnp.PyArray_DATA(first)
     cdef void* v = NULL if second is None else cnp.PyArray_DATA(second)
     cdef bint single = is_float32(parameter)
+    # a bound that is cheap to keep: nothing is read or written beyond the arrays
+    if not (
+        SGD <= kind <= ADAM and same_shape_and_type(gradient, parameter)
+        and (same_shape_and_type(first, parameter) if first is not None else not remembers_gradient(kind))
+        and (same_shape_and_type(second, parameter) if second is not None else not remembers_square(kind))
+    ):
+        raise ValueError("gradient, first and second must be like the parameter, as far as the rule's kind needs them")
     state = allow_threads(n)
     if single:
         take_step[float](&rule, <float*> w, <const float*> g, <float*> m, <float*> v, n, rate, number)

@@ -10,24 +10,24 @@ import copy
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args
+from zipfile import ZIP_STORED
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from steelfast import _kernels
-from steelfast._arguments import as_count, as_finite, as_number, as_weights
-from steelfast._files import written_whole
+from steelfast._arguments import as_count, as_finite, as_flag, as_number, as_weights, described
+from steelfast._files import write_bytes
 from steelfast.heads import HEADS, Head
-from steelfast.models import LinearModel, Scaling, standardized
+from steelfast.models import LinearModel, Model, Scaling, standardized
 from steelfast.network import Network, as_sizes, n_parameters
-from steelfast.optimizers import SGD, Adam, LearningRate, Momentum, Optimizer, RMSProp
+from steelfast.optimizers import SGD, Adam, LearningRate, Momentum, Optimizer, Plan, RMSProp
 from steelfast.schedules import Cosine, OneCycle, Step
 from steelfast.trainer import EarlyStopping, Epoch, train
 
@@ -77,6 +77,19 @@ _SIGMOID_L2 = {False: 0.0, True: 0.0001}
 _FORMAT = "steelfast.SteelClassifier"
 _FORMAT_VERSION = 3
 _SCALING = ("mean_", "scale_")
+_MEMBERS = {"about", "classes_", *_SCALING, "coef_", "intercept_", "parameters", "feature_names_in_"}
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The parameters that decide what a fitted model is: they are kept with it, whatever is set later."""
+
+    loss: str
+    standardize: bool
+    dtype: str
+    hidden_layer_sizes: tuple[int, ...]
+    activation: str
+    dropout: float
 
 
 @dataclass(frozen=True)
@@ -89,12 +102,12 @@ class _Settings:
     schedule: str
     n_epochs: int
     batch_size: int
-    hidden: tuple[int, ...]
+    shape: _Shape
     l2: float
     early_stopping: EarlyStopping | None
     validation_fraction: float
 
-    def begin(self, n_rows: int, rng: np.random.Generator) -> _Progress:
+    def begin(self, n_rows: int, bit_generator: np.random.BitGenerator) -> _Progress:
         """A training of `n_epochs` through so many rows."""
         n_steps = self.n_epochs * -(-n_rows // self.batch_size)
         rate: LearningRate = self.rate
@@ -104,21 +117,35 @@ class _Settings:
             rate = Cosine(self.rate, n_steps)
         elif self.schedule == "one_cycle":
             rate = OneCycle(self.rate, n_steps)
-        return _Progress(_OPTIMIZERS[self.optimizer](rate), self.way, rng.bit_generator)
+        return _Progress(self.way, rate, bit_generator)
 
     @property
-    def way(self) -> tuple[Any, ...]:
+    def way(self) -> tuple[str, float, str]:
         """What makes the optimiser."""
         return self.optimizer, self.rate, self.schedule
 
 
 @dataclass
 class _Progress:
-    """What a training goes on with: what the optimiser remembers, and where the random numbers are."""
+    """What a training goes on with: where the random numbers are, and what the optimiser remembers.
 
-    optimizer: Optimizer
-    way: tuple[Any, ...]
+    It knows the model's arrays by their order, not by identity, which joblib does not keep.
+    """
+
+    way: tuple[str, float, str]
+    rate: LearningRate
     bit_generator: np.random.BitGenerator
+    memory: list[Plan] | None = None
+
+    def optimizer_of(self, model: Model) -> Optimizer:
+        optimizer = _OPTIMIZERS[self.way[0]](self.rate)
+        if self.memory is not None:
+            for parameter, plan in zip(model.parameters, self.memory, strict=True):
+                optimizer.resume(parameter, plan)
+        return optimizer
+
+    def remember(self, optimizer: Optimizer, model: Model) -> None:
+        self.memory = [optimizer.begin(parameter, 0) for parameter in model.parameters]
 
     def shuffle(self, x: Array) -> None:
         # always from the order of the rows: so an epoch is the same whether `fit` or `partial_fit` goes through it
@@ -177,7 +204,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Print a line for each epoch.
     random_state : int, RandomState instance or None, default=None
         Draws the first weights of hidden layers and the rows that are held out, and shuffles the rows of each epoch.
-        The same int gives the same model, to the last bit.
+        The same int gives the same model, to the last bit, on the same machine with the same build and BLAS threads.
 
     Attributes
     ----------
@@ -230,6 +257,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_: Array
     history_: list[Epoch]
     _model: LinearModel | Network
+    _shape: _Shape
     _progress: _Progress | None
 
     def __init__(
@@ -315,47 +343,65 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If a parameter or an array is not what it should be, if a class has too few rows for some to be held out, or
             if the training diverges. The estimator is what it was before.
         """
-        go_on = self.warm_start and self.__sklearn_is_fitted__()
-        with _unchanged_on_error(self):
-            settings = self._settings()
-            rows, targets = self._checked(X, y, reset=not go_on)
-            weights = None if sample_weight is None else _checked_weights(sample_weight, len(rows))
-            classes, labels = np.unique(targets, return_inverse=True)
-            if go_on and not np.array_equal(classes, self.classes_):
+        # a second self learns: whoever looks meanwhile, and a fit that fails, finds all as it was
+        learner = self._second_self()
+        learner._fit(X, y, sample_weight, validation_data, callback)
+        self.__dict__ = learner.__dict__
+        return self
+
+    def _fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        validation_data: tuple[ArrayLike, ArrayLike] | None,
+        callback: Callback | None,
+    ) -> None:
+        go_on = bool(self.warm_start) and self.__sklearn_is_fitted__()
+        settings = self._settings()
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be callable, got {described(callback)}")
+        rows, targets = self._checked(X, y, reset=not go_on)
+        weights = _checked_weights(sample_weight, len(rows))
+        classes, labels = np.unique(targets, return_inverse=True)
+        rng = _generator(self.random_state)
+        held_out = None
+        if settings.early_stopping is not None and validation_data is None:
+            training, held_out = train_test_split(
+                np.arange(len(rows)),
+                test_size=settings.validation_fraction,
+                stratify=labels,
+                random_state=int(rng.integers(1 << 32)),
+            )
+            rows_out, labels_out = rows[held_out], labels[held_out]
+            weights_out = None if weights is None else weights[held_out]
+            rows, labels = rows[training], labels[training]
+            weights = None if weights is None else weights[training]
+
+        if go_on:
+            if not np.array_equal(classes, self.classes_):
                 raise ValueError(
                     f"y must have the classes of the fit before for a warm start, {self.classes_.tolist()!r:.200}, "
                     f"got {classes.tolist()!r:.200}"
                 )
-            rng = _generator(self.random_state)
-            training = np.arange(len(rows))
-            if settings.early_stopping is not None and validation_data is None:
-                training, held_out = train_test_split(
-                    training,
-                    test_size=settings.validation_fraction,
-                    stratify=labels,
-                    random_state=int(rng.integers(1 << 32)),
-                )
-            row_weights = self._row_weights(classes, labels, weights)
-            if go_on:
-                model, history = copy.deepcopy(self._model), list(self.history_)
-                self._check_kept(model)
-            else:
-                self.classes_, history = classes, []
-                some = training if len(training) < len(rows) else slice(None)
-                self._set_scaling(rows[some], None if weights is None else weights[some])
-                model = self._new_model(rng)
-            validation: tuple[Any, ...] | None = None
-            if validation_data is not None:
-                validation = self._validation_data(validation_data)
-            elif settings.early_stopping is not None:
-                of_held_out = None if row_weights is None else row_weights[held_out]
-                validation = (self._standardized(rows[held_out]), labels[held_out], of_held_out)
-            if len(training) < len(rows):
-                rows, labels = rows[training], labels[training]
-                row_weights = None if row_weights is None else row_weights[training]
-            progress = settings.begin(len(rows), rng)
-            self._train(model, progress, settings, rows, labels, row_weights, validation, callback, history)
-        return self
+            self._check_kept(settings.shape)
+        else:
+            self.classes_, self.history_, self._shape = classes, [], settings.shape
+        factors = self._class_factors(labels, weights)
+        row_weights = self._row_weights(factors, labels, weights, "to train on")
+        if go_on:
+            model = copy.deepcopy(self._model)
+        else:
+            self._set_scaling(rows, weights)
+            model = self._new_model(rng)
+        validation: tuple[Any, ...] | None = None
+        if validation_data is not None:
+            validation = self._validation_data(validation_data)
+        elif held_out is not None:
+            of_held_out = self._row_weights(factors, labels_out, weights_out, "held out")
+            validation = (self._standardized(rows_out), labels_out, of_held_out)
+        progress = settings.begin(len(rows), rng.bit_generator)
+        self._train(model, progress, settings, rows, labels, row_weights, validation, callback)
 
     def partial_fit(
         self,
@@ -393,46 +439,57 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Notes
         -----
         Schedules of the learning rate count on as many parts of the size of the first as `max_epochs`. The optimizer
-        goes on as it was, and begins anew where it, its rate or the schedule have been set to something else.
+        goes on as it was, and begins anew where it, its rate or the schedule have been set to something else, or where
+        the model comes from a file.
         """
-        first = not self.__sklearn_is_fitted__()
-        with _unchanged_on_error(self):
-            settings = self._settings()
-            if settings.early_stopping is not None:
-                raise ValueError("partial_fit cannot stop early: early_stopping must be False, got True")
-            if first and classes is None:
-                raise ValueError("classes must be given in the first call of partial_fit")
-            if classes is not None:
-                all_classes = np.unique(classes)
-                if not first and not np.array_equal(all_classes, self.classes_):
-                    raise ValueError(
-                        f"classes must stay those of the first call, {self.classes_.tolist()!r:.200}, "
-                        f"got {all_classes.tolist()!r:.200}"
-                    )
-            rows, targets = self._checked(X, y, reset=first)
-            weights = None if sample_weight is None else _checked_weights(sample_weight, len(rows))
-            if first:
-                self.classes_ = all_classes
-                labels = self._labels_of(targets, "y")
-                self._set_scaling(rows, weights)
-                rng = _generator(self.random_state)
-                model, progress, history = self._new_model(rng), settings.begin(len(rows), rng), []
-            else:
-                labels = self._labels_of(targets, "y")
-                # together: the optimiser knows the parameters by the array itself
-                model, before = copy.deepcopy((self._model, self._progress))
-                self._check_kept(model)
-                history = self.history_
-                if before is None:
-                    progress = settings.begin(len(rows), _generator(self.random_state))
-                elif before.way != settings.way:
-                    progress = settings.begin(len(rows), np.random.Generator(before.bit_generator))
-                else:
-                    progress = before
-            row_weights = self._row_weights(self.classes_, labels, weights)
-            once = replace(settings, n_epochs=1)
-            self._train(model, progress, once, rows, labels, row_weights, None, None, history)
+        learner = self._second_self()
+        learner._partial_fit(X, y, classes, sample_weight)
+        self.__dict__ = learner.__dict__
         return self
+
+    def _partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None, sample_weight: ArrayLike | None
+    ) -> None:
+        first = not self.__sklearn_is_fitted__()
+        settings = self._settings()
+        if settings.early_stopping is not None:
+            raise ValueError("partial_fit cannot stop early: early_stopping must be False, got True")
+        if first and classes is None:
+            raise ValueError("classes must be given in the first call of partial_fit")
+        all_classes = None if classes is None else np.unique(classes)
+        if not first and all_classes is not None and not np.array_equal(all_classes, self.classes_):
+            raise ValueError(
+                f"classes must stay those of the first call, {self.classes_.tolist()!r:.200}, "
+                f"got {all_classes.tolist()!r:.200}"
+            )
+        rows, targets = self._checked(X, y, reset=first)
+        weights = _checked_weights(sample_weight, len(rows))
+        if all_classes is not None:
+            self.classes_ = all_classes
+        labels = self._labels_of(targets, "y")
+        if first:
+            self.history_, self._shape = [], settings.shape
+        row_weights = self._row_weights(self._class_factors(labels, weights), labels, weights, "of this call")
+        if first:
+            self._set_scaling(rows, weights)
+            rng = _generator(self.random_state)
+            model, progress = self._new_model(rng), settings.begin(len(rows), rng.bit_generator)
+        else:
+            self._check_kept(settings.shape)
+            model, before = copy.deepcopy(self._model), copy.deepcopy(self._progress)
+            if before is None:
+                progress = settings.begin(len(rows), _generator(self.random_state).bit_generator)
+            elif before.way != settings.way:
+                progress = settings.begin(len(rows), before.bit_generator)
+            else:
+                progress = before
+        self._train(model, progress, replace(settings, n_epochs=1), rows, labels, row_weights, None, None)
+
+    def _second_self(self) -> Self:
+        """Another estimator of the same attributes."""
+        other = type(self).__new__(type(self))
+        other.__dict__ = dict(vars(self))
+        return other
 
     def _train(
         self,
@@ -444,14 +501,14 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         row_weights: Array | None,
         validation_data: tuple[Any, ...] | None,
         callback: Callback | None,
-        history: list[Epoch],
     ) -> None:
+        optimizer = progress.optimizer_of(model)
         new = train(
             model,
             self._standardized(rows),
             labels,
             head=settings.head,
-            optimizer=progress.optimizer,
+            optimizer=optimizer,
             n_epochs=settings.n_epochs,
             batch_size=min(settings.batch_size, len(rows)),
             rng=progress,
@@ -460,12 +517,12 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             validation_data=validation_data,
             early_stopping=settings.early_stopping,
             callback=self._reporting(callback),
-            first_epoch=len(history) + 1,
+            first_epoch=len(self.history_) + 1,
         )
+        progress.remember(optimizer, model)
         self._model, self._progress = model, progress
         self.learning_rate_, self.l2_ = settings.rate, settings.l2
-        history.extend(new)
-        self.history_ = history
+        self.history_ = [*self.history_, *new]
 
     def _settings(self) -> _Settings:
         """The parameters, checked."""
@@ -474,8 +531,16 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         _one_of(self.schedule, "schedule", Schedule)
         _one_of(self.activation, "activation", Activation)
         _one_of(self.dtype, "dtype", FloatName)
-        as_number(self.dropout, "dropout", 0.0, 1.0, below=True)
         hidden = as_sizes(self.hidden_layer_sizes)
+        shape = _Shape(
+            loss=head.name,
+            standardize=as_flag(self.standardize, "standardize"),
+            dtype=self.dtype,
+            hidden_layer_sizes=hidden,
+            activation=self.activation,
+            dropout=as_number(self.dropout, "dropout", 0.0, 1.0, below=True),
+        )
+        as_flag(self.warm_start, "warm_start")
         on_softmax = head.name == "softmax_cross_entropy"
         rate, l2 = self.learning_rate, self.l2
         if rate is None:
@@ -495,9 +560,9 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             schedule=self.schedule,
             n_epochs=as_count(self.max_epochs, "max_epochs", 1),
             batch_size=as_count(self.batch_size, "batch_size", 1),
-            hidden=hidden,
+            shape=shape,
             l2=as_number(l2, "l2", 0.0, np.inf, below=True),
-            early_stopping=stopping if self.early_stopping else None,
+            early_stopping=stopping if as_flag(self.early_stopping, "early_stopping") else None,
             validation_fraction=fraction,
         )
 
@@ -524,42 +589,45 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return X.shape[1] == self.n_features_in_ and "feature_names_in_" not in vars(self)
 
     def _set_scaling(self, X: Array, weights: Array | None) -> None:
-        if self.standardize:
-            scaler = StandardScaler().fit(X.astype(np.float64, copy=False), sample_weight=weights)
-            self.mean_, self.scale_ = scaler.mean_, scaler.scale_
-        else:
+        if not self.standardize:
             self.mean_, self.scale_ = np.zeros(X.shape[1]), np.ones(X.shape[1])
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaler = StandardScaler().fit(X.astype(np.float64, copy=False), sample_weight=weights)
+        self.mean_, self.scale_ = scaler.mean_, scaler.scale_
+        large = ~(np.isfinite(self.mean_) & np.isfinite(self.scale_))
+        if large.any():
+            k = int(large.argmax())
+            raise ValueError(f"X is too large to be standardised: feature {k} reaches {np.abs(X[:, k]).max():.2g}")
 
     @property
     def _scaling(self) -> Scaling | None:
-        return (self.mean_, self.scale_) if self.standardize else None
+        return (self.mean_, self.scale_) if self._shape.standardize else None
 
     def _standardized(self, X: Array) -> Array:
-        return standardized(X, self._scaling, self.dtype)
+        return standardized(X, self._scaling, self._shape.dtype)
 
     def _new_model(self, rng: np.random.Generator) -> LinearModel | Network:
-        n_features, n_classes = self.n_features_in_, len(self.classes_)
-        hidden = as_sizes(self.hidden_layer_sizes)
-        if not hidden:
-            return LinearModel(np.zeros((n_features, n_classes), self.dtype), np.zeros(n_classes, self.dtype))
+        n_features, n_classes, shape = self.n_features_in_, len(self.classes_), self._shape
+        if not shape.hidden_layer_sizes:
+            return LinearModel(np.zeros((n_features, n_classes), shape.dtype), np.zeros(n_classes, shape.dtype))
         return Network(
-            n_features, hidden, n_classes, activation=self.activation, dropout=self.dropout, rng=rng, dtype=self.dtype
+            n_features,
+            shape.hidden_layer_sizes,
+            n_classes,
+            activation=shape.activation,
+            dropout=shape.dropout,
+            rng=rng,
+            dtype=shape.dtype,
         )
 
-    def _check_kept(self, model: LinearModel | Network) -> None:
-        """What shaped the model must not have been set anew."""
-        wanted: dict[str, Any] = {"dtype": self.dtype, "hidden_layer_sizes": as_sizes(self.hidden_layer_sizes)}
-        kept: dict[str, Any] = {"dtype": model.parameters[0].dtype.name, "hidden_layer_sizes": ()}
-        if isinstance(model, Network):
-            wanted |= {"activation": self.activation, "dropout": self.dropout}
-            kept |= {
-                "hidden_layer_sizes": model.layer_sizes[1:-1],
-                "activation": model.activation,
-                "dropout": model.dropout,
-            }
-        for name, value in wanted.items():
-            if value != kept[name]:
-                raise ValueError(f"{name} must stay {kept[name]!r} to go on from the fit before, got {value!r}")
+    def _check_kept(self, wanted: _Shape) -> None:
+        """What decides what the model is must not have been set anew."""
+        of_layers = ("activation", "dropout")  # of which there may be none
+        for name, kept in asdict(self._shape).items():
+            value = getattr(wanted, name)
+            if value != kept and (self._shape.hidden_layer_sizes or name not in of_layers):
+                raise ValueError(f"{name} must stay {kept!r} to go on from the fit before, got {value!r}")
 
     def _labels_of(self, targets: Array, name: str) -> IntArray:
         """The number of each target's class."""
@@ -570,25 +638,42 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         return np.searchsorted(self.classes_, targets)
 
-    def _row_weights(self, classes: Array, labels: IntArray, weights: Array | None) -> Array | None:
-        """Weights of the rows times those of their classes, scaled to mean 1; None if all are 1."""
-        if self.class_weight is not None:
-            if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-                totals = np.bincount(labels, weights, len(classes))  # 0 for a class whose rows all weigh 0
-                of_class = np.divide(1.0, totals, out=np.zeros(len(classes)), where=totals > 0)
-            else:
-                of_class = compute_class_weight(self.class_weight, classes=classes, y=classes)
-            of_row = as_weights(of_class, "class_weight", (len(classes),), np.dtype(float))[labels]
-            weights = of_row if weights is None else weights * of_row
-        if weights is None:
+    def _class_factors(self, labels: IntArray, weights: Array | None) -> Array | None:
+        """What the rows of each class count for; None if all the same."""
+        if self.class_weight is None:
             return None
-        if not weights.any():
-            raise ValueError("class_weight leaves all rows with a weight of zero")
-        row_weights: Array = (weights / weights.mean()).astype(self.dtype)
+        n_classes = len(self.classes_)
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            totals = np.bincount(labels, weights, n_classes)  # 0 for a class whose rows all weigh 0
+            return np.divide(1.0, totals, out=np.zeros(n_classes), where=totals > 0)
+        by_class = dict(self.class_weight) if isinstance(self.class_weight, Mapping) else self.class_weight
+        factors = compute_class_weight(by_class, classes=self.classes_, y=self.classes_)
+        return as_weights(factors, "class_weight", (n_classes,), np.dtype(float))
+
+    def _row_weights(self, factors: Array | None, labels: IntArray, weights: Array | None, which: str) -> Array | None:
+        """Weights of the rows times those of their classes, scaled to mean 1; None if all are 1."""
+        given = {"sample_weight": weights, "class_weight": None if factors is None else factors[labels]}
+        parts = {name: part for name, part in given.items() if part is not None}
+        if not parts:
+            return None
+        # each scaled to 0 … 1 first, exactly, or a product or a sum may leave the numbers that there are
+        product = np.ones(len(labels))
+        for part in parts.values():
+            product *= np.ldexp(part, -np.frexp(part.max())[1])
+        if not product.any():
+            names = " and ".join(parts)
+            raise ValueError(
+                f"{names} {'leave' if len(parts) > 1 else 'leaves'} all rows {which} with a weight of zero"
+            )
+        row_weights: Array = (product / product.mean()).astype(self._shape.dtype)
         return row_weights
 
     def _validation_data(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, IntArray]:
-        rows, targets = validate_data(self, *data, dtype=[np.float64, np.float32], order="C", reset=False)
+        try:
+            X, y = data
+        except (TypeError, ValueError):
+            raise ValueError(f"validation_data must be a pair (X, y), got {described(data)}") from None
+        rows, targets = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C", reset=False)
         return self._standardized(rows), self._labels_of(targets, "validation_data")
 
     def _reporting(self, callback: Callback | None) -> Callback | None:
@@ -675,7 +760,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         logits = self._logits(X, check_input)
         if len(self.classes_) != 2:
             return logits
-        scores = HEADS[self.loss].scores(logits)
+        scores = self._head.scores(logits)
         log_odds: Array = scores[:, 1] - scores[:, 0]
         return log_odds
 
@@ -710,7 +795,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         probs : ndarray of shape (n_samples, n_classes)
         """
         logits = self._logits(X, check_input)
-        return HEADS[self.loss].probabilities(logits)
+        return self._head.probabilities(logits)
 
     def predict_log_proba(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """The logarithms of the probabilities, finite where these are too small to tell from 0.
@@ -726,15 +811,22 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         log_probs : ndarray of shape (n_samples, n_classes)
         """
         logits = self._logits(X, check_input)
-        return HEADS[self.loss].log_probabilities(logits)
+        return self._head.log_probabilities(logits)
+
+    @property
+    def _head(self) -> Head:
+        return HEADS[self._shape.loss]
 
     def _logits(self, X: ArrayLike, check_input: bool) -> Array:
         rows: Any = X
-        if check_input:
+        if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
-            if not (type(X) is np.ndarray and len(X) and _is_plain(X) and self._fits(X)):
-                rows = validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
-        return self._model.logits(rows, self._scaling)
+        if check_input and not (type(X) is np.ndarray and len(X) and _is_plain(X) and self._fits(X)):
+            rows = validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+        logits = self._model.logits(rows, self._scaling)
+        if check_input and not np.isfinite(logits).all():
+            raise ValueError(f"X is too large for a model of {logits.dtype}: it reaches {np.abs(rows).max():.2g}")
+        return logits
 
     # ------------------------------------------------------------------------------ files
 
@@ -763,11 +855,10 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         array(['bad'], dtype='<U4')
         """
         check_is_fitted(self)
+        self._settings()  # or the file could not be read
         buffer = BytesIO()
         np.savez(buffer, **_packed(self))
-        path = Path(path)
-        with written_whole(path.parent) as folder:
-            (folder / path.name).write_bytes(buffer.getvalue())
+        write_bytes(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -792,22 +883,12 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         content = Path(path).read_bytes()
         try:
             with NpzFile(BytesIO(content), allow_pickle=False) as archive:
+                _check_members(archive)
                 classifier: Self = _unpacked(cls, dict(archive))
         except Exception as error:  # there is no end to the ways in which an archive can be broken
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise ValueError(f"{path} is no model of SteelClassifier, or damaged: {reason}") from error
         return classifier
-
-
-@contextmanager
-def _unchanged_on_error(classifier: SteelClassifier) -> Iterator[None]:
-    before = dict(classifier.__dict__)
-    try:
-        yield
-    except BaseException:
-        classifier.__dict__.clear()
-        classifier.__dict__.update(before)
-        raise
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
@@ -832,33 +913,49 @@ def _one_of(value: object, name: str, choices: Any) -> str:
     return value
 
 
-def _checked_weights(sample_weight: ArrayLike, n_samples: int) -> Array:
+def _checked_weights(sample_weight: ArrayLike | None, n_samples: int) -> Array | None:
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, (int, float, np.number)):
+        sample_weight = np.full(n_samples, float(sample_weight))
     weights = as_weights(sample_weight, "sample_weight", (n_samples,), np.dtype(float))
     if not weights.any():
         raise ValueError("sample_weight is zero in all rows, wanted at least one with a weight")
     return weights
 
 
+def _check_members(archive: NpzFile) -> None:
+    """What `save` writes is not compressed, so that what is read is no larger than the file."""
+    members = archive.zip.infolist() if archive.zip else []
+    names = [member.filename.removesuffix(".npy") for member in members]
+    if any(member.compress_type != ZIP_STORED for member in members):
+        raise ValueError("its arrays are compressed")
+    if len(set(names)) < len(names) or not set(names) <= _MEMBERS:
+        raise ValueError(f"it has other arrays: {', '.join(sorted(names))!r:.200}")
+
+
 def _packed(classifier: SteelClassifier) -> dict[str, Any]:
-    """All that makes a fitted model, as arrays of numbers and texts."""
-    parameters = classifier.get_params()
+    """All that makes a fitted model, as arrays of numbers and texts; what was set after the fit is not of it."""
+    parameters = classifier.get_params() | asdict(classifier._shape)
+    if isinstance(classifier.hidden_layer_sizes, (int, np.integer)) and len(classifier._shape.hidden_layer_sizes) == 1:
+        parameters["hidden_layer_sizes"] = classifier._shape.hidden_layer_sizes[0]
     if isinstance(classifier.class_weight, Mapping):
         # as pairs: the keys of an object in JSON are texts
-        parameters["class_weight"] = list(classifier.class_weight.items())
-    if not isinstance(classifier.hidden_layer_sizes, (int, np.integer)):
-        parameters["hidden_layer_sizes"] = list(as_sizes(classifier.hidden_layer_sizes))
+        parameters["class_weight"] = [[each, float(weight)] for each, weight in classifier.class_weight.items()]
     if isinstance(classifier.random_state, np.random.RandomState):
         parameters["random_state"] = None
     about = {
         "format": _FORMAT,
         "version": _FORMAT_VERSION,
         "parameters": parameters,
+        "learning_rate": classifier.learning_rate_,
+        "l2": classifier.l2_,
         "history": classifier.history_,
         "classes_are_objects": classifier.classes_.dtype == object,
     }
     classes = classifier.classes_
     arrays = {
-        "about": np.frombuffer(json.dumps(about, default=lambda scalar: scalar.item()).encode(), np.uint8),
+        "about": np.frombuffer(json.dumps(about, default=_as_plain).encode(), np.uint8),
         "classes_": classes.astype(str) if classes.dtype == object else classes,
         **{name: getattr(classifier, name) for name in _SCALING},
     }
@@ -871,6 +968,12 @@ def _packed(classifier: SteelClassifier) -> dict[str, Any]:
     return arrays
 
 
+def _as_plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a model with a parameter {described(value)} cannot be written to a file")
+
+
 def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
     about = json.loads(arrays["about"].tobytes())
     if (about["format"], about["version"]) != (_FORMAT, _FORMAT_VERSION):
@@ -881,30 +984,36 @@ def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
     if isinstance(parameters["class_weight"], list):
         parameters["class_weight"] = dict(parameters["class_weight"])
     classifier = cls(**parameters)
-    settings = classifier._settings()
-    classifier.learning_rate_, classifier.l2_ = settings.rate, settings.l2
+    shape = classifier._settings().shape
+    classifier._shape = shape
+    classifier.learning_rate_ = as_number(about["learning_rate"], "learning_rate", 0.0, np.inf, below=True)
+    classifier.l2_ = as_number(about["l2"], "l2", 0.0, np.inf, below=True)
 
-    [n_classes], [n_features] = arrays["classes_"].shape, arrays["mean_"].shape
-    classifier.n_features_in_ = n_features
-    shapes: dict[str, tuple[int, ...]] = {"mean_": (n_features,), "scale_": (n_features,)}
-    if settings.hidden:
-        shapes["parameters"] = (n_parameters(n_features, settings.hidden, n_classes),)
-    else:
-        shapes |= {"coef_": (n_classes, n_features), "intercept_": (n_classes,)}
-    numbers = {name: _checked_numbers(arrays[name], name, shape) for name, shape in shapes.items()}
-    classifier.mean_, classifier.scale_ = numbers["mean_"], numbers["scale_"]
-    as_text = about["classes_are_objects"]
-    classifier.classes_ = arrays["classes_"].astype(object) if as_text else arrays["classes_"]
+    classes = arrays["classes_"].astype(object) if about["classes_are_objects"] else arrays["classes_"]
+    if classes.ndim != 1 or not len(classes) or arrays["classes_"].dtype.kind not in "biufU":
+        raise ValueError(f"classes_ is {described(classes)}, wanted one label at least, numbers or texts")
+    if not np.array_equal(np.unique(classes), classes):
+        raise ValueError("classes_ are not in order, or not all different")
+    [n_features], n_classes = arrays["mean_"].shape, len(classes)
+    classifier.classes_, classifier.n_features_in_ = classes, n_features
+    for name in _SCALING:
+        setattr(classifier, name, _checked_numbers(arrays[name], name, (n_features,), np.float64))
+    if not (classifier.scale_ > 0).all():
+        raise ValueError("scale_ has numbers that are not positive")
     if "feature_names_in_" in arrays:
         names = arrays["feature_names_in_"]
-        if names.shape != (n_features,):
-            raise ValueError(f"feature_names_in_ has shape {names.shape}, wanted {(n_features,)}")
+        if names.shape != (n_features,) or names.dtype.kind != "U" or len(set(names.tolist())) < n_features:
+            raise ValueError(f"feature_names_in_ is {described(names)}, wanted {n_features} different texts")
         classifier.feature_names_in_ = names.astype(object)
-    if settings.hidden:
+    if shape.hidden_layer_sizes:
+        n = n_parameters(n_features, shape.hidden_layer_sizes, n_classes)
+        numbers = _checked_numbers(arrays["parameters"], "parameters", (n,), shape.dtype)
         classifier._model = classifier._new_model(_generator(classifier.random_state))
-        classifier._model.parameters[0][...] = numbers["parameters"]
+        classifier._model.parameters[0][...] = numbers
     else:
-        classifier._model = LinearModel(numbers["coef_"].T, numbers["intercept_"])
+        coef = _checked_numbers(arrays["coef_"], "coef_", (n_classes, n_features), shape.dtype)
+        intercept = _checked_numbers(arrays["intercept_"], "intercept_", (n_classes,), shape.dtype)
+        classifier._model = LinearModel(coef.T, intercept)
     classifier._progress = None
     classifier.history_ = about["history"]
     if not isinstance(classifier.history_, list) or any(not {"epoch", "loss"} <= set(e) for e in classifier.history_):
@@ -912,10 +1021,11 @@ def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
     return classifier
 
 
-def _checked_numbers(array: Array, name: str, shape: tuple[int, ...]) -> Array:
+def _checked_numbers(array: Array, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, wanted {shape}")
-    _one_of(array.dtype.name, f"dtype of {name}", FloatName)
+    if array.dtype != dtype:
+        raise ValueError(f"{name} has dtype {array.dtype}, wanted {np.dtype(dtype)}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has numbers that are not finite")
     return array

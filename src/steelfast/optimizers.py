@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steelfast import _kernels
-from steelfast._arguments import as_count, as_number, as_shaped, as_weights, described
+from steelfast._arguments import as_count, as_flag, as_number, as_shaped, as_weights, described
 
 __all__ = ["SGD", "Adam", "LearningRate", "Momentum", "Optimizer", "Plan", "RMSProp"]
 
@@ -62,6 +62,9 @@ class Optimizer(Protocol):
     def begin(self, parameter: Array, n_steps: int) -> Plan:
         """The parameter's next steps, to be taken by the caller."""
 
+    def resume(self, parameter: Array, plan: Plan) -> None:
+        """Go on from a plan that was made for another array."""
+
 
 def _as_not_negative(x: object, name: str) -> float:
     return as_number(x, name, 0.0, np.inf, below=True)
@@ -79,12 +82,6 @@ def _as_rate(x: Any, name: str) -> LearningRate:
     return x if callable(x) else _as_not_negative(x, name)
 
 
-def _as_flag(x: object, name: str) -> bool:
-    if not isinstance(x, (bool, np.bool_)):  # "no" is true in Python
-        raise TypeError(f"{name} must be True or False, got {described(x)}")
-    return bool(x)
-
-
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "learning_rate": _as_rate,
     "weight_decay": _as_not_negative,
@@ -93,8 +90,8 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "beta1": _as_true_part,
     "beta2": _as_true_part,
     "eps": _as_part,
-    "nesterov": _as_flag,
-    "decoupled_weight_decay": _as_flag,
+    "nesterov": as_flag,
+    "decoupled_weight_decay": as_flag,
 }
 
 
@@ -198,6 +195,30 @@ class _Base:
         number = state.n_steps + 1
         state.n_steps += n_steps
         return Plan(rates=rates, first=state.first, second=state.second, number=number, **self._rule())
+
+    def resume(self, parameter: Array, plan: Plan) -> None:
+        """Go on from a plan that `begin` gave for another array: as if its steps had been taken on this one.
+
+        Parameters
+        ----------
+        parameter : ndarray of float32 or float64, writeable
+        plan : Plan
+            Of an optimiser of this kind, for a parameter of this shape and dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `update`, and if what is remembered is not like the parameter.
+        """
+        _check_parameter(parameter)
+        if any(
+            (each is None) == needed or (each is not None and not _alike(each, parameter))
+            for each, needed in ((plan.first, self._has_first), (plan.second, self._has_second))
+        ):
+            raise ValueError(f"plan must be of a {type(self).__name__} for {described(parameter)}, got another one")
+        state = self._state_of(parameter)
+        state.first, state.second = plan.first, plan.second
+        state.n_steps = plan.number - 1 + len(plan.rates)
 
     def _rates(self, n_before: int, n_steps: int) -> NDArray[np.float64]:
         rate = self.learning_rate

@@ -10,6 +10,7 @@ from typing import Any, NotRequired, Protocol, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from steelfast._arguments import as_count
 from steelfast.heads import Head
 from steelfast.models import Model
 from steelfast.optimizers import Optimizer
@@ -19,7 +20,9 @@ __all__ = ["EarlyStopping", "Epoch", "evaluate", "train"]
 Array = NDArray[Any]  # of float32 or float64, one dtype in a training
 IntArray = NDArray[np.int64]
 
-_ENTRIES_AT_ONCE = 1 << 18  # of the orders of epochs that are trained together
+# epochs that are trained together have orders of no more entries than this, and no more products: some 50 ms, for which
+# Ctrl-C has to wait
+_MOST_ENTRIES, _MOST_PRODUCTS = 1 << 18, 1 << 27
 
 
 class Epoch(TypedDict):
@@ -108,7 +111,8 @@ def train(
     Raises
     ------
     ValueError
-        If the loss or the model's numbers are no longer finite after an epoch; with the epoch, and what was too large.
+        If the loss or the model's numbers are no longer finite after an epoch, or with early stopping the loss of the
+        rows held out; with the epoch, and what was too large. If there are no rows, or none held out to stop by.
 
     Examples
     --------
@@ -126,13 +130,22 @@ def train(
     >>> history[-1]["accuracy"]
     1.0
     """
+    if not len(X):
+        raise ValueError("X must have at least one row, got none")
+    if early_stopping is not None and validation_data is None:
+        raise ValueError("early_stopping needs validation_data, got None")
+    as_count(batch_size, "batch_size", 1)
     order = np.arange(len(X))
     history: list[Epoch] = []
     best_loss, best = np.inf, [each.copy() for each in model.parameters]
+    if early_stopping is not None and first_epoch > 1:  # what was trained before may be the best
+        best_loss = _evaluate_on(model, validation_data, head)[0]
     n_without_change = 0
     stop = False
     # together, where nobody wants to look in between: so most of the time goes without Python
-    at_once = 1 if callback is not None or validation_data is not None else max(1, _ENTRIES_AT_ONCE // len(X))
+    n_products = len(X) * max(1, sum(each.size for each in model.parameters))
+    alone = callback is not None or validation_data is not None
+    at_once = 1 if alone else max(1, min(_MOST_ENTRIES // len(X), _MOST_PRODUCTS // n_products))
     last = first_epoch + n_epochs
     while first_epoch < last and not stop:
         orders = np.empty((min(at_once, last - first_epoch), len(X)), order.dtype)
@@ -146,14 +159,16 @@ def train(
         first_epoch += len(results)
         epoch = history[-1]
         if not (math.isfinite(epoch["loss"]) and all(np.isfinite(each).all() for each in model.parameters)):
-            raise ValueError(_divergence(epoch["epoch"], X, optimizer))
+            raise ValueError(_divergence(epoch["epoch"], X, optimizer, l2))
         if validation_data is not None:
-            rows, targets, *weights = validation_data
-            epoch["validation_loss"], epoch["validation_accuracy"] = evaluate(model, rows, targets, head, *weights)
+            epoch["validation_loss"], epoch["validation_accuracy"] = _evaluate_on(model, validation_data, head)
         if callback is not None:
             stop = bool(callback(epoch))
         if early_stopping is not None:
             held_out = epoch["validation_loss"]
+            if not math.isfinite(held_out):
+                where = f"in epoch {epoch['epoch']}"
+                raise ValueError(f"the loss of the rows held out is {held_out} {where}: they cannot tell when to stop")
             n_without_change = 0 if held_out < best_loss - early_stopping.tol else n_without_change + 1
             stop = stop or n_without_change >= early_stopping.n_iter_no_change
             if held_out < best_loss:
@@ -164,12 +179,20 @@ def train(
     return history
 
 
-def _divergence(number: int, X: Array, optimizer: Optimizer) -> str:
+def _divergence(number: int, X: Array, optimizer: Optimizer, l2: float) -> str:
     """What to say when training has left the finite numbers, and of what it is likely to come."""
-    return (
-        f"training left the finite numbers in epoch {number}: learning_rate {optimizer.learning_rate} is too large for "
-        f"these features, which reach {float(np.abs(X).max()):.2g}; lower it or standardize them"
-    )
+    rate = getattr(optimizer.learning_rate, "learning_rate", optimizer.learning_rate)  # of a schedule its largest
+    reach = float(np.abs(X).max())
+    where = f"training left the finite numbers in epoch {number}"
+    if isinstance(rate, float) and l2 > 1 and rate * l2 > 2:
+        return f"{where}: l2 {l2:g} is too large for learning_rate {rate:g}, their product must be below 2"
+    advice = "lower it or standardize them" if reach > 100 else "lower it"
+    return f"{where}: learning_rate {rate} is too large for these features, which reach {reach:.2g}; {advice}"
+
+
+def _evaluate_on(model: Model, held_out: Any, head: Head) -> tuple[float, float]:
+    X, labels, *weights = held_out
+    return evaluate(model, X, labels, head, *weights)
 
 
 def evaluate(
