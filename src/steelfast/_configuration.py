@@ -53,7 +53,7 @@ def show_config() -> None:
 
 
 def get_include() -> str:
-    """The folder of the C headers that `steelfast._elementary` and `steelfast._rows` need when they are cimported.
+    """The folder of the C headers that ``steelfast._elementary`` and ``steelfast._rows`` need when they are cimported.
 
     Returns
     -------

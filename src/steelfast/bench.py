@@ -274,7 +274,7 @@ def measure(
     chosen : sequence of Case
         What to measure, from `cases`.
     contenders : sequence of Contender
-        Who takes part, from `steelfast._contenders.load`.
+        Who takes part, from ``steelfast._contenders.load``.
     n_rounds : int, default 15
         How often each contender has its turn.
     seconds_per_round : float, default 0.01

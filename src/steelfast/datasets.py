@@ -38,6 +38,7 @@ __all__ = [
     "read_steel_plates",
 ]
 
+#: The 27 features, in the order of the columns.
 FEATURE_NAMES = (
     "X_Minimum",
     "X_Maximum",
@@ -67,6 +68,7 @@ FEATURE_NAMES = (
     "Luminosity_Index",
     "SigmoidOfAreas",
 )
+#: The 7 kinds of fault, in the order of the columns.
 CLASS_NAMES = ("Pastry", "Z_Scratch", "K_Scatch", "Stains", "Dirtiness", "Bumps", "Other_Faults")
 
 _COLUMN_NAMES = FEATURE_NAMES + CLASS_NAMES
@@ -100,6 +102,7 @@ class DataSource:
     citation: str
 
 
+#: The real table, at UCI.
 UCI = DataSource(
     url="https://archive.ics.uci.edu/static/public/198/steel+plates+faults.zip",
     sha256="cb8eb9859198b63f053e443513036b401746fa517ef58bd17c846c6741c93919",

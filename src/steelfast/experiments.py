@@ -44,6 +44,7 @@ __all__ = [
 Array = NDArray[Any]
 Table: TypeAlias = SteelPlates | tuple[ArrayLike, ArrayLike]
 
+#: What the streams of random numbers are seeded with.
 SEED = 1234
 _INITIAL_DEVIATION = 0.0030
 _TRAINING_SHARE = 0.8
@@ -53,6 +54,7 @@ CAP = 1e-10  # within the book's logarithm
 # -------------------------------------------------------------------------------- the book's losses
 
 
+#: The book's heads, by their names.
 HEADS: Mapping[str, Head] = MappingProxyType(
     {
         head.name: head
@@ -83,6 +85,7 @@ class Run:
     shares_stream_with_previous: bool = False
 
 
+#: The four published runs, in their order.
 PUBLISHED_RUNS = (
     Run("softmax+cross-entropy", 0.001),
     Run("softmax+cross-entropy", 0.0001, shares_stream_with_previous=True),

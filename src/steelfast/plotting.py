@@ -52,7 +52,7 @@ def learning_curve(
     Parameters
     ----------
     history : sequence of mappings
-        One record an epoch, as in `SteelClassifier.history_`: "epoch", "loss", "accuracy", and
+        One record an epoch, as in ``SteelClassifier.history_``: "epoch", "loss", "accuracy", and
         where plates were held out "validation_loss" and "validation_accuracy".
     quantity : {"loss", "accuracy"}, default "loss"
         What to plot.
