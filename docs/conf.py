@@ -2,15 +2,11 @@
 
 Pages are Markdown that a code host shows as well. What is computed in the build are the figures, by the scripts in
 figures/; the code in the pages runs in the tests, and measured figures come from files in the repository. No network
-is needed, neither to build the site nor to read it: formulas become MathML.
+is needed, neither to build the site nor to read it: it comes with the MathJax that sets its formulas.
 """
 
-import html
 from importlib import import_module
-from pathlib import Path
 
-from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util.logging import getLogger
 
 import steelfast
@@ -24,6 +20,7 @@ extensions = [
     "matplotlib.sphinxext.plot_directive",
     "myst_parser",
     "numpydoc",
+    "sphinx-mathjax-offline",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
 ]
@@ -32,7 +29,8 @@ extensions = [
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
-html_math_renderer = "mathml"
+
+suppress_warnings = ["toc.empty_glob"]  # a page that may not be there yet
 
 # ---- reference
 
@@ -80,16 +78,6 @@ html_theme_options = {
 }
 
 
-def write_formula(self, node):
-    """A formula as MathML, which browsers set by themselves."""
-    is_block = isinstance(node, nodes.math_block)
-    formula = tex2mathml(node.astext(), as_block=is_block)
-    # the formula itself for who copies it, or hears it read
-    formula = formula.replace("<math ", f'<math alttext="{html.escape(node.astext())}" ', 1)
-    self.body.append(f'<div class="formula">{formula}</div>' if is_block else formula)
-    raise nodes.SkipNode
-
-
 def say_language(app, pagename, templatename, context, doctree):
     """The pages in ko/ are Korean, to browsers and screen readers too."""
     if pagename.startswith("ko/"):
@@ -111,7 +99,6 @@ def miss_nothing(app, env):
 
 
 def setup(app):
-    app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("html-page-context", say_language)
     app.connect("autodoc-skip-member", skip_generated)
     app.connect("env-check-consistency", miss_nothing)

@@ -1,4 +1,4 @@
-"""The examples in docstrings, README and docs run, on the installed package; compiled modules count too."""
+"""The examples in docstrings and README run, on the installed package; compiled modules count too."""
 
 import doctest
 import importlib
@@ -83,14 +83,6 @@ def test_python_of_the_readme_runs(monkeypatch, tmp_path, capsys):
         exec(block, {})
     assert 0.6 < float(capsys.readouterr().out.splitlines()[0]) < 0.8
     assert (tmp_path / "model.npz").exists()
-
-
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
-def test_python_of_the_docs_runs(page, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    for block in python_of(page.read_text(encoding="utf-8")):
-        exec(block, names)
 
 
 def test_names_in_the_readme_are_public():

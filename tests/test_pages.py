@@ -1,0 +1,86 @@
+"""The pages of the documents: their code runs, what is measured stands in them as measured, translations keep up."""
+
+import doctest
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import steelfast
+from steelfast import cli
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))  # translations have the same code, see below
+TRANSLATIONS = [("README.md", "README.ko.md"), ("docs/tutorial.md", "docs/ko/tutorial.md")]
+
+
+def read(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def code_of(text):
+    """The language and the text of each fenced block of code, in their order."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_code_runs(page, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names, report = {"__name__": page.stem}, []
+    runner = doctest.DocTestRunner()
+    for language, code in code_of(read(page)):
+        if language == "python":
+            exec(code, names)
+        elif language == "pycon":
+            example = doctest.DocTestParser().get_doctest(code, names, page.name, None, None)
+            assert example.examples
+            runner.run(example, out=report.append, clear_globs=False)
+            names = example.globs
+    assert not runner.summarize(verbose=False).failed, "".join(report)
+
+
+def test_commands_of_the_start_run(monkeypatch, tmp_path, capsys):
+    twin = steelfast.load_steel_plates(source="twin")
+    table = np.hstack([twin.data, twin.one_hot])
+    header = ",".join(twin.feature_names + twin.target_names)
+    np.savetxt(tmp_path / "plates.csv", table, delimiter=",", header=header, comments="")
+    monkeypatch.setenv("STEELFAST_DATA", str(tmp_path / "plates.csv"))
+    monkeypatch.chdir(tmp_path)
+    text = read(DOCS / "start.md")
+    commands = re.findall(r"^steelfast (.+)$", text, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["train", "evaluate", "predict"]
+    for command in commands:
+        assert cli.main(command.split()) == 0
+        assert capsys.readouterr().out
+    for written in (tmp_path / "steelfast-run").iterdir():
+        assert f"`{written.name}`" in text
+
+
+@pytest.mark.parametrize(("original", "translation"), TRANSLATIONS)
+def test_a_translation_has_the_same_code_headings_and_tables(original, translation):
+    original, translation = read(original), read(translation)
+    assert code_of(translation) == code_of(original)
+    for beginning in ("#", "|", "![", "$$"):
+        kept = [len(re.findall(rf"^{re.escape(beginning)}", text, re.MULTILINE)) for text in (original, translation)]
+        assert kept[0] == kept[1], f"lines that begin with {beginning}"
+
+
+@pytest.mark.parametrize(("original", "translation"), TRANSLATIONS[:1])
+def test_original_and_translation_link_to_each_other(original, translation):
+    assert f"]({translation})" in read(original)
+    assert f"]({original})" in read(translation)
+
+
+def test_the_tables_of_the_tutorial_are_what_was_measured():
+    spec = importlib.util.spec_from_file_location("tutorial_costs", ROOT / "tools" / "tutorial_costs.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    report = json.loads(tool.FIGURES.read_text(encoding="utf-8"))
+    for page in tool.TEXTS:
+        text = read(DOCS / page)
+        assert tool.table(report, page) in text
+        assert tool.with_table(text, report, page) == text
