@@ -30,8 +30,6 @@ extensions = [
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
-suppress_warnings = ["toc.empty_glob"]  # a page that may not be there yet
-
 # ---- reference
 
 nitpicky = True

@@ -33,18 +33,18 @@ SECONDS_PER_ROUND = 0.02
 
 TEXTS = {
     "tutorial.md": {
-        "header": ("Function", "Rows", "Loops", "NumPy", "`textbook`", "Kernel", "NumPy / kernel"),
+        "header": ("Function", "Rows", "Loops", "NumPy", "`textbook`", "Kernel", "Ratio"),
         "epoch": "`steel_exec`, an epoch",
-        "about": "Microseconds of a call on rows of seven float64 numbers, and of an epoch of `steel_exec`; medians on one "
-        "core of an {processor}, kernels built for {instruction_set} with {compiler}, NumPy {numpy}, Python {python}, "
-        "{date}: `python tools/tutorial_costs.py`.",
+        "about": "Microseconds of a call on rows of seven float64 numbers, and of an epoch of `steel_exec`; the ratio is "
+        "that of NumPy and kernel. Medians on one core of an {processor}, kernels built for {instruction_set} with "
+        "{compiler}, NumPy {numpy}, Python {python}, {date}: `python tools/tutorial_costs.py`.",
     },
     "ko/tutorial.md": {
-        "header": ("함수", "행 수", "반복문", "NumPy", "`textbook`", "커널", "NumPy / 커널"),
+        "header": ("함수", "행 수", "반복문", "NumPy", "`textbook`", "커널", "비율"),
         "epoch": "`steel_exec`, 1에포크",
-        "about": "float64 숫자 일곱 개짜리 행을 한 번 계산하는 시간과 `steel_exec` 1에포크의 시간(단위: 마이크로초). "
-        "{processor}의 코어 하나에서 잰 중앙값이며, 커널은 {instruction_set}용으로 {compiler}에서 빌드했습니다. "
-        "NumPy {numpy}, Python {python}, {date}: `python tools/tutorial_costs.py`.",
+        "about": "숫자 일곱 개로 된 행(float64)을 한 번 계산하는 시간과 `steel_exec` 1에포크의 시간이며, 단위는 마이크로초입니다. "
+        "비율은 NumPy 시간을 커널 시간으로 나눈 값입니다. {processor} 코어 하나에서 잰 중앙값이고, 커널은 {compiler}로 "
+        "{instruction_set}용으로 빌드했습니다. NumPy {numpy}, Python {python}, {date}: `python tools/tutorial_costs.py`.",
     },
 }
 
@@ -159,7 +159,7 @@ def measure():
 def table(report, page):
     """The table in the language of the page, with what was measured on above it."""
     texts = TEXTS[page]
-    lines = [texts["header"], ["---"] * len(texts["header"])]
+    lines = [texts["header"], ["---", *["---:"] * (len(texts["header"]) - 1)]]
     for each in report["measurements"]:
         times = each["microseconds"]
         shown = [three_digits(times[form]) if form in times else "–" for form in FORMS]
