@@ -3,8 +3,8 @@
     python tools/tutorial_costs.py            measure, write docs/tutorial_costs.json and the tables
     python tools/tutorial_costs.py --tables   write the tables from the file that is there
 
-What is timed is the code of docs/tutorial.md itself. The forms of a function take turns, and a time is a median, so
-that what slows the machine down for a while slows all of them.
+What is timed is the code of docs/tutorial.md itself, in time of the processor. The forms of a function take turns, and
+a time is a median, so that what slows the machine down for a while slows all of them.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import timeit
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 
@@ -28,23 +29,24 @@ DOCS = Path(__file__).parents[1] / "docs"
 FIGURES = DOCS / "tutorial_costs.json"
 FORMS = ("loop", "hand", "textbook", "kernel")
 N_ROWS = (10, 1553)  # a minibatch of the book, and its plates for training
-N_ROUNDS = 15
-SECONDS_PER_ROUND = 0.02
+N_ROUNDS = 50
+SECONDS_PER_ROUND = 0.005
 
 TEXTS = {
     "tutorial.md": {
         "header": ("Function", "Rows", "Loops", "NumPy", "`textbook`", "Kernel", "Ratio"),
         "epoch": "`steel_exec`, an epoch",
-        "about": "Microseconds of a call on rows of seven float64 numbers, and of an epoch of `steel_exec`; the ratio is "
-        "that of NumPy and kernel. Medians on one core of an {processor}, kernels built for {instruction_set} with "
-        "{compiler}, NumPy {numpy}, Python {python}, {date}: `python tools/tutorial_costs.py`.",
+        "about": "Microseconds of processor time for a call on rows of seven float64 numbers, and for an epoch of "
+        "`steel_exec`; the ratio is that of NumPy and kernel. Medians on one core of an {processor}, kernels built for "
+        "{instruction_set} with {compiler}, NumPy {numpy}, Python {python}, {date}: `python tools/tutorial_costs.py`.",
     },
     "ko/tutorial.md": {
         "header": ("함수", "행 수", "반복문", "NumPy", "`textbook`", "커널", "비율"),
         "epoch": "`steel_exec`, 1에포크",
-        "about": "숫자 일곱 개로 된 행(float64)을 한 번 계산하는 시간과 `steel_exec` 1에포크의 시간이며, 단위는 마이크로초입니다. "
-        "비율은 NumPy 시간을 커널 시간으로 나눈 값입니다. {processor} 코어 하나에서 잰 중앙값이고, 커널은 {compiler}로 "
-        "{instruction_set}용으로 빌드했습니다. NumPy {numpy}, Python {python}, {date}: `python tools/tutorial_costs.py`.",
+        "about": "숫자 일곱 개로 된 행(float64)을 한 번 계산하는 프로세서 시간과 `steel_exec` 1에포크의 "
+        "프로세서 시간이며, 단위는 마이크로초입니다. 비율은 NumPy 시간을 커널 시간으로 나눈 값입니다. "
+        "{processor} 코어 하나에서 잰 중앙값이고, 커널은 {compiler}로 {instruction_set}용으로 빌드했습니다. "
+        "NumPy {numpy}, Python {python}, {date}: `python tools/tutorial_costs.py`.",
     },
 }
 
@@ -129,8 +131,8 @@ def training(names):
 
 def medians(forms):
     """The median time of each form, in microseconds; they take turns."""
-    timers = {form: timeit.Timer(call) for form, call in forms.items()}
-    numbers = {form: max(1, int(SECONDS_PER_ROUND / timer.timeit(1))) for form, timer in timers.items()}
+    timers = {form: timeit.Timer(call, timer=process_time) for form, call in forms.items()}
+    numbers = {form: max(1, int(SECONDS_PER_ROUND / min(timer.repeat(3, 1)))) for form, timer in timers.items()}
     times = {form: [] for form in forms}
     for _ in range(N_ROUNDS):
         for form, timer in timers.items():

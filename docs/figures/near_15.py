@@ -27,7 +27,8 @@ left.set_xlabel("Accuracy in training")
 left.set_ylabel("Loss")
 left.legend()
 
-for data, colour, line, label in ((plates.data, "#D55E00", "-", "as they are"), (scaled, "#0072B2", "--", "standardised")):
+FEATURES = ((plates.data, "#D55E00", "-", "as they are"), (scaled, "#0072B2", "--", "standardised"))
+for data, colour, line, label in FEATURES:
     result = run((data, plates.target), PUBLISHED_RUNS[0], np.random.RandomState(SEED))
     right.plot([epoch.epoch for epoch in result.epochs], [epoch.loss for epoch in result.epochs], line, color=colour)
     right.annotate(label, (6, result.epochs[5].loss * 0.84), color=colour, ha="center", va="top")
