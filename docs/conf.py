@@ -43,7 +43,7 @@ autodoc_typehints = "none"  # the docstrings say more
 numpydoc_show_class_members = False
 
 # all that is public, and where it is described
-PUBLIC_MODULES = ["", ".datasets", ".experiments", ".optimizers", ".plotting", ".textbook"]
+PUBLIC_MODULES = ["", ".datasets", ".experiments", ".optimizers", ".plotting", ".schedules", ".textbook"]
 
 # ---- figures
 

@@ -27,14 +27,14 @@ from steelfast._arguments import as_count, as_flag, as_number, as_shaped, as_wei
 __all__ = ["SGD", "Adam", "LearningRate", "Momentum", "Optimizer", "Plan", "RMSProp"]
 
 Array = NDArray[Any]
-# a number, or what makes an array of rates of an array of the numbers of steps, from 0
+#: A number, or what makes an array of rates of an array of the numbers of steps, from 0
 LearningRate: TypeAlias = float | Callable[[NDArray[np.int64]], ArrayLike]
 
 
 class Plan(NamedTuple):
     """Steps of an optimiser on one parameter, in numbers, for a kernel that takes them with `take_step`.
 
-    The fields are those of `Rule` in `_steps.pxd`, and the arguments of `take_step`.
+    The fields are those of ``Rule`` in ``_steps.pxd``, and the arguments of `take_step`.
     """
 
     kind: int  # see `_kernels.KINDS`
@@ -260,7 +260,7 @@ class _Base:
                 state.first, state.second, state.n_steps = first, second, n_steps
 
     def _rule(self) -> dict[str, Any]:
-        """The numbers of `Rule` in `_steps.pxd`."""
+        """The numbers of ``Rule`` in ``_steps.pxd``."""
         return self._numbers("SGD")
 
     def _numbers(
