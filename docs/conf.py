@@ -1,4 +1,4 @@
-"""The site of the documents: ``python -m sphinx -W --keep-going -n docs build/docs``.
+"""The site of the documents: ``python -m sphinx -W --keep-going docs build/docs``.
 
 Pages are Markdown that a code host shows as well. What is computed in the build are the figures, by the scripts in
 figures/; the code in the pages runs in the tests, and measured figures come from files in the repository. No network
@@ -27,7 +27,7 @@ extensions = [
 
 # ---- pages
 
-myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
 # ---- reference
