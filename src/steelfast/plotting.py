@@ -225,7 +225,9 @@ def reliability(target: ArrayLike, probs: ArrayLike, *, n_bins: int = 10, ax: Ax
     bins = reliability_bins(table.argmax(axis=1) == labels, table.max(axis=1), n_bins)
     x, y = (np.array([getattr(each, name) for each in bins]) for name in ("confidence", "accuracy"))
     error_shown = f"expected calibration error {calibration_error(bins):.3f}"
-    display = CalibrationDisplay(y, x, table.max(axis=1)).plot(ax=ax, name=error_shown, color=_BLUE)
+    # no line from range to range: those of few rows would draw the eye
+    points = {"color": _BLUE, "linestyle": "none", "markersize": 5}
+    display = CalibrationDisplay(y, x, table.max(axis=1)).plot(ax=ax, name=error_shown, **points)
     for line in ax.lines:
         if line is not display.line_:
             line.set(label="as often right as it says", color="0.4")
@@ -244,7 +246,7 @@ def reliability(target: ArrayLike, probs: ArrayLike, *, n_bins: int = 10, ax: Ax
     )
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, loc="upper left", fontsize=8)
+    ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.09), fontsize=8)  # above the counts
     return ax
 
 
@@ -418,7 +420,7 @@ def coefficients(
     Parameters
     ----------
     coef : array-like of shape (n_classes, n_features)
-        Weights of standardised features, such as `SteelClassifier.coef_`.
+        Weights of standardised features, such as ``SteelClassifier.coef_``.
     feature_names, class_names : sequence
         As many as `coef` has columns and rows.
     ax : matplotlib Axes, optional
@@ -462,7 +464,7 @@ def importance(
     ----------
     drops, deviations : array-like of shape (n_features,)
         Mean and standard deviation of the drop over the shufflings, as shares of the rows; such as
-        "importances_mean" and "importances_std" of `sklearn.inspection.permutation_importance`.
+        "importances_mean" and "importances_std" of ``sklearn.inspection.permutation_importance``.
     feature_names : sequence of str
     ax : matplotlib Axes, optional
         Where to draw; a new figure of pyplot if there is none.
