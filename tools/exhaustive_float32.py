@@ -1,15 +1,17 @@
 """The float32 elementary functions on all 2**32 inputs, or on every n-th: their largest errors in ULP.
 
-    python tools/exhaustive_float32.py [--every N] [--functions NAME ...]
+    python tools/exhaustive_float32.py [--every N] [--functions NAME ...] [--json docs/accuracy.json]
 
 exp, log, log1p and tanh come from `_elementary.pxd`, compiled as an extension outside the package is; sigmoid,
 log_sigmoid and the softmax of the two classes x and 0 are the kernels, so exp is also tested as they use it. All are of
 one instruction set: the best one, or that of `STEELFAST_ISA`. The results that are right come from NumPy and SciPy in
-double precision, whose own errors are a billionth of the unit. The last results stand in `docs/accuracy.md`.
+double precision, whose own errors are a billionth of the unit. `--json` enters the results among those of
+`docs/accuracy.md`, which `accuracy_page.py` then makes anew.
 """
 
 import argparse
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -152,10 +154,25 @@ def larger(found: Largest, errors: Float64s, x: Float32s) -> Largest:
     return Largest(float(errors[i]), float(x[i])) if errors.size and errors[i] > found.error else found
 
 
+def enter(path: Path, every: int, found: dict[str, tuple[Largest, Largest]]) -> None:
+    """Put what was found among the runs in the file, in the place of what this instruction set had there before."""
+    report = json.loads(path.read_text(encoding="utf-8"))
+    key = {"instruction_set": _kernels.ISA, "every": every}
+    run = next((run for run in report["elementary"] if run.items() >= key.items()), None)
+    if run is None:
+        report["elementary"].append(run := {**key, "functions": {}})
+    for name, (normal, subnormal) in found.items():
+        run["functions"][name] = {"normal": normal._asdict()}
+        if not np.isnan(subnormal.x):
+            run["functions"][name]["subnormal"] = subnormal._asdict()
+    path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The largest errors of the float32 elementary functions, in ULP.")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th bit pattern (default: 1)")
     parser.add_argument("--functions", nargs="+", metavar="NAME", help="only these (default: all)")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="enter the results in this file")
     arguments = parser.parse_args()
     if not 1 <= arguments.every < 2**32:
         parser.error(f"--every must be from 1 to 2**32 - 1, got {arguments.every}")
@@ -165,14 +182,17 @@ def main() -> None:
         if name not in tested:
             parser.error(f"--functions must be of {', '.join(tested)}, got {name}")
     print(f"{_kernels.ISA}, every {arguments.every}: largest errors of normal and of subnormal results, at x")
+    found = {}
     for name in arguments.functions or tested:
         n_chunks = -(-(2**32) // (CHUNK * arguments.every))
         chunks = track(inputs(arguments.every), name, n_chunks, console=Console(stderr=True), transient=True)
-        normal, subnormal = largest_errors(tested[name], chunks)
+        found[name] = normal, subnormal = largest_errors(tested[name], chunks)
         print(
             f"{name:12} {normal.error:.4f} at {normal.x!r:24} {subnormal.error:.4f} at {subnormal.x!r}",
             flush=True,
         )
+    if arguments.json:
+        enter(arguments.json, arguments.every, found)
 
 
 if __name__ == "__main__":
