@@ -5,10 +5,12 @@ import importlib.util
 import json
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_layers import LAYER_OF
 
 import steelfast
 from steelfast import cli
@@ -53,7 +55,7 @@ def test_commands_of_the_start_run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     text = read(DOCS / "start.md")
     commands = re.findall(r"^steelfast (.+)$", text, re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["train", "evaluate", "predict"]
+    assert [command.split()[0] for command in commands] == ["train", "predict", "evaluate", "explain", "compare", "train"]
     for command in commands:
         assert cli.main(command.split()) == 0
         assert capsys.readouterr().out
@@ -77,12 +79,39 @@ def test_original_and_translation_link_to_each_other(original, translation):
         assert f"]({link})" in read(page)
 
 
-def test_the_tables_of_the_tutorial_are_what_was_measured():
-    spec = importlib.util.spec_from_file_location("tutorial_costs", ROOT / "tools" / "tutorial_costs.py")
+def tool_of(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
+    return tool
+
+
+def test_the_tables_of_the_tutorial_are_what_was_measured():
+    tool = tool_of("tutorial_costs")
     report = json.loads(tool.FIGURES.read_text(encoding="utf-8"))
     for page in tool.TEXTS:
         text = read(DOCS / page)
         assert tool.table(report, page) in text
         assert tool.with_table(text, report, page) == text
+
+
+def test_the_tables_of_the_errors_are_what_was_measured():
+    tool = tool_of("accuracy_page")
+    report, text = json.loads(tool.FIGURES.read_text(encoding="utf-8")), read(tool.PAGE)
+    assert tool.page(report, text) == text
+    report["kernels"][0]["float32"]["normal"] = 7
+    assert "| `softmax` | 7.00 |" in tool.page(report, text)
+
+
+def test_the_page_of_the_benchmarks_is_what_was_measured():
+    tool = tool_of("benchmarks_page")
+    assert tool.page(json.loads(read("docs/benchmarks.json"))) == read("docs/benchmarks.md")
+
+
+def test_inside_shows_every_module_in_its_layer():
+    rows = re.findall(r"^\| (`.*?) \|", read("docs/inside.md"), re.MULTILINE)
+    layers = [set(re.findall(r"`(\w+)`", row)) for row in rows]
+    shown = set().union(*layers)
+    assert shown == LAYER_OF.keys() - {"__init__", "__main__"}
+    for layer, above in pairwise(layers[::-1]):  # from the bottom
+        assert max(LAYER_OF[module] for module in layer) <= min(LAYER_OF[module] for module in above)

@@ -48,7 +48,8 @@ Table: TypeAlias = SteelPlates | tuple[ArrayLike, ArrayLike]
 SEED = 1234
 _INITIAL_DEVIATION = 0.0030
 _TRAINING_SHARE = 0.8
-CAP = 1e-10  # within the book's logarithm
+#: What the book adds to a probability within its logarithm.
+CAP = 1e-10
 
 
 # -------------------------------------------------------------------------------- the book's losses

@@ -155,7 +155,7 @@ class Network:
         Parameters
         ----------
         X, labels, head, l2, row_weights
-            As `Model.train_epochs` takes them, for a single minibatch.
+            As `steelfast.models.Model.train_epochs` takes them, for a single minibatch.
         kept : sequence of bool arrays of shape (n, n_units), optional
             For each hidden layer which units do not drop out; without it none does.
 
