@@ -17,14 +17,18 @@ N_ROWS = 1553  # four fifths of the plates
 HIDDEN = [(16,), (64,), (64, 32), (128,), (256,), (256, 256), (512,), (1024,)]
 
 
-@pytest.fixture(scope="module")
-def plates():
+def training_plates():
     """Standardised features of the twin, labels, and an order of the rows."""
     plates = load_steel_plates(source="twin")
     rng = np.random.default_rng(0)
     rows = rng.permutation(len(plates.data))[:N_ROWS]
     X = plates.data[rows]
     return (X - X.mean(axis=0)) / X.std(axis=0), plates.target[rows], rng.permutation(N_ROWS)
+
+
+@pytest.fixture(scope="module")
+def plates():
+    return training_plates()
 
 
 def of_steelfast(network, X, labels, order, batch_size):
