@@ -55,7 +55,14 @@ def test_commands_of_the_start_run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     text = read(DOCS / "start.md")
     commands = re.findall(r"^steelfast (.+)$", text, re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["train", "predict", "evaluate", "explain", "compare", "train"]
+    assert [command.split()[0] for command in commands] == [
+        "train",
+        "predict",
+        "evaluate",
+        "explain",
+        "compare",
+        "train",
+    ]
     for command in commands:
         assert cli.main(command.split()) == 0
         assert capsys.readouterr().out
@@ -106,6 +113,14 @@ def test_the_tables_of_the_errors_are_what_was_measured():
 def test_the_page_of_the_benchmarks_is_what_was_measured():
     tool = tool_of("benchmarks_page")
     assert tool.page(json.loads(read("docs/benchmarks.json"))) == read("docs/benchmarks.md")
+
+
+def test_the_page_of_the_trainings_is_what_was_measured():
+    tool = tool_of("training_page")
+    report = json.loads(tool.FIGURES.read_text(encoding="utf-8"))
+    assert tool.page(report) == read(tool.PAGE)
+    for each in report["ten_epochs"]:  # the README says a fiftieth
+        assert each["milliseconds"]["NumPy"] > 50 * each["milliseconds"]["float32"]
 
 
 def test_inside_shows_every_module_in_its_layer():
