@@ -122,10 +122,12 @@ def training(names):
     """An epoch of the book's experiment; no line is printed before the last one."""
     plates = steelfast.load_steel_plates(source="twin")
     x, y = plates.data.astype(np.float32).astype(float), plates.one_hot
+    labels = plates.target
     run = partial(steelfast.experiments.run, plates, steelfast.experiments.PUBLISHED_RUNS[0], epoch_count=1)
     return {
         "hand": partial(names["hand_exec"], x, y, epoch_count=1),
         "textbook": lambda: run(stream=np.random.RandomState(steelfast.experiments.SEED)),
+        "kernel": partial(names["kernel_exec"], x, labels, epoch_count=1),
     }
 
 
