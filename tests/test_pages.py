@@ -17,6 +17,7 @@ from steelfast import cli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+COMMANDS_OF_THE_START = ["train", "predict", "evaluate", "explain", "compare", "sweep", "train"]
 PAGES = sorted(DOCS.glob("*.md"))  # translations have the same code, see below
 TRANSLATIONS = [("README.md", "README.ko.md"), ("docs/tutorial.md", "docs/ko/tutorial.md")]
 
@@ -55,14 +56,7 @@ def test_commands_of_the_start_run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     text = read(DOCS / "start.md")
     commands = re.findall(r"^steelfast (.+)$", text, re.MULTILINE)
-    assert [command.split()[0] for command in commands] == [
-        "train",
-        "predict",
-        "evaluate",
-        "explain",
-        "compare",
-        "train",
-    ]
+    assert [command.split()[0] for command in commands] == COMMANDS_OF_THE_START
     for command in commands:
         assert cli.main(command.split()) == 0
         assert capsys.readouterr().out

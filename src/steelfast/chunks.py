@@ -407,7 +407,7 @@ def fit(
     Raises
     ------
     ValueError
-        As `Table.chunks` and `SteelClassifier.partial_fit`; the classifier has learned from the chunks before.
+        As `Table.chunks` and `steelfast.SteelClassifier.partial_fit`; what was learned of the chunks before stays.
 
     Notes
     -----

@@ -43,9 +43,9 @@ def loss_and_grad(
     y : array-like of int, shape (n_samples,)
         The label of each row, within 0 … n_classes − 1.
     coef : array-like of shape (n_classes, n_features)
-        W, as `SteelClassifier.coef_`.
+        W, as ``SteelClassifier.coef_``.
     intercept : array-like of shape (n_classes,)
-        b, as `SteelClassifier.intercept_`.
+        b, as ``SteelClassifier.intercept_``.
     loss : {"softmax_cross_entropy", "sigmoid_mse", "sigmoid_cross_entropy"}, default "softmax_cross_entropy"
         ℓ. Those of the sigmoids are means over the classes.
     sample_weight : array-like of shape (n_samples,), optional
