@@ -125,7 +125,7 @@ def page(report):
                 "ratio is that of the faster of the two others and steelfast.",
                 _hidden_layers(report["hidden_layers"]),
                 "## Predictions",
-                "`SteelClassifier.predict_proba`, without hidden layers, float64; microseconds.",
+                "`SteelClassifier.predict_proba`, without hidden layers, float64.",
                 _predictions(report["predictions"]),
                 "[How an epoch is fused](inside.md#how-an-epoch-is-fused).",
             ]
@@ -157,8 +157,9 @@ def _hidden_layers(measurements):
 
 
 def _predictions(milliseconds):
-    rows = [["Of", "µs"]]
-    rows += [[name, three_digits(1e3 * time)] for name, time in milliseconds.items()]
+    rows = [["Of", "Time"]]
+    for name, time in milliseconds.items():
+        rows.append([name, f"{three_digits(time)} ms" if time >= 1 else f"{three_digits(1e3 * time)} µs"])
     return _table(rows)
 
 
