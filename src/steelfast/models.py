@@ -62,8 +62,9 @@ class Model(Protocol):
     ) -> list[tuple[float, float]]:
         """Go through the rows in each of these orders, shape (n_epochs, n), with an update after each minibatch.
 
-        The other parameters are those of `steelfast.trainer.train`. Returns loss and accuracy of each epoch, means over the rows,
-        each row taken before the update of its minibatch. An epoch that leaves the finite numbers is the last.
+        The other parameters are those of `steelfast.trainer.train`. Returns loss and accuracy of each epoch, means over
+        the rows, each row taken before the update of its minibatch. An epoch that leaves the finite numbers is the
+        last.
         """
 
 
