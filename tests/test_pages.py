@@ -64,6 +64,17 @@ def test_commands_of_the_start_run(monkeypatch, tmp_path, capsys):
         assert f"`{written.name}`" in text
 
 
+@pytest.mark.skipif(not os.environ.get("STEELFAST_DATA"), reason="STEELFAST_DATA does not name the real faults.csv")
+@pytest.mark.parametrize("hidden", [[], ["--hidden", "64"]], ids=["linear", "hidden"])
+def test_accuracies_of_the_readme_are_those_of_the_plates(hidden, tmp_path, capsys):
+    assert cli.main(["train", *hidden, "--cv", "10", "--out", str(tmp_path), "--quiet", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    folds = 100 * np.array(report["cross_validation"]["accuracy"])
+    for readme in TRANSLATIONS[0]:
+        shown = [float(number) for number in re.findall(r"([\d.]+) ± [\d.]+ %", read(readme))]
+        assert shown[bool(hidden)] == pytest.approx(folds.mean(), abs=0.3)  # other processors round otherwise
+
+
 @pytest.mark.parametrize(("original", "translation"), TRANSLATIONS)
 def test_a_translation_has_the_same_code_headings_and_tables(original, translation):
     original, translation = read(original), read(translation)
