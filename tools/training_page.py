@@ -107,7 +107,7 @@ def page(report):
     about = (
         "Milliseconds of processor time, medians on one core of an {processor}, kernels built for {instruction_set} "
         "with {compiler}, NumPy {numpy}, Python {python}, PyTorch {others[torch]}, scikit-learn {others[sklearn]}, "
-        "{date}."
+        "{date}. All took turns, so that ratios mean more than milliseconds where other work slows the machine down."
     ).format(**report)
     return (
         "\n\n".join(
