@@ -117,10 +117,10 @@ class _Settings:
             rate = Cosine(self.rate, n_steps)
         elif self.schedule == "one_cycle":
             rate = OneCycle(self.rate, n_steps)
-        return _Progress(self.way, rate, bit_generator)
+        return _Progress(self.recipe, rate, bit_generator)
 
     @property
-    def way(self) -> tuple[str, float, str]:
+    def recipe(self) -> tuple[str, float, str]:
         """What makes the optimiser."""
         return self.optimizer, self.rate, self.schedule
 
@@ -132,13 +132,13 @@ class _Progress:
     It knows the model's arrays by their order, not by identity, which joblib does not keep.
     """
 
-    way: tuple[str, float, str]
+    recipe: tuple[str, float, str]
     rate: LearningRate
     bit_generator: np.random.BitGenerator
     memory: list[Plan] | None = None
 
     def optimizer_of(self, model: Model) -> Optimizer:
-        optimizer = _OPTIMIZERS[self.way[0]](self.rate)
+        optimizer = _OPTIMIZERS[self.recipe[0]](self.rate)
         if self.memory is not None:
             for parameter, plan in zip(model.parameters, self.memory, strict=True):
                 optimizer.resume(parameter, plan)
@@ -479,7 +479,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             model, before = copy.deepcopy(self._model), copy.deepcopy(self._progress)
             if before is None:
                 progress = settings.begin(len(rows), _generator(self.random_state).bit_generator)
-            elif before.way != settings.way:
+            elif before.recipe != settings.recipe:
                 progress = settings.begin(len(rows), before.bit_generator)
             else:
                 progress = before
