@@ -160,6 +160,8 @@ def test_a_search_without_any_score_says_why(engine):
         ({"settings": {"l2": loguniform(1, 2)}}, "settings of l2 are a distribution: a grid needs values"),
         ({"settings": {"max_epochs": [1]}, "search": "halving"}, "settings name 'max_epochs', which halving raises"),
         ({"search": "bayes"}, "search must be one of 'grid', 'random', 'halving', got 'bayes'"),
+        ({"search": ["grid"]}, r"search must be one of 'grid', 'random', 'halving', got \['grid'\]"),
+        ({"search": np.array(["grid", "grid"])}, "search must be one of 'grid', 'random', 'halving', got array"),
         ({"engine": "ray"}, "engine must be one of 'threads', 'processes', 'dask', got 'ray'"),
         ({"engine": "dask"}, "the engine 'dask' needs an address, and no other takes one"),
         ({"address": "tcp://127.0.0.1:1"}, "the engine 'dask' needs an address, and no other takes one"),

@@ -3,7 +3,7 @@
 The fast path of the kernels never comes here: `_arrays.pxd` lets pass what needs neither a conversion nor a check.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from operator import index
 from typing import Any, TypeAlias
 
@@ -168,6 +168,13 @@ def as_count(x: object, name: str, low: int) -> int:
     if number < low:
         raise ValueError(f"{name} must be at least {low}, got {number}")
     return number
+
+
+def as_choice(x: object, name: str, choices: Collection[str]) -> str:
+    """One of these names."""
+    if not isinstance(x, str) or x not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {x!r:.60}")
+    return x
 
 
 def as_pair(a: object, a_name: str, b: object, b_name: str) -> tuple[Array, Array, np.dtype[Any], np.dtype[Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steelfast import _kernels
-from steelfast._arguments import as_array, as_floating, as_shaped, as_weights, converted, described
+from steelfast._arguments import as_array, as_choice, as_floating, as_shaped, as_weights, converted, described
 from steelfast.heads import HEADS
 
 __all__ = ["loss_and_grad"]
@@ -88,8 +88,7 @@ def loss_and_grad(
     >>> bool(loss < 0.05)
     True
     """
-    if not isinstance(loss, str) or loss not in HEADS:
-        raise ValueError(f"loss must be one of {', '.join(map(repr, HEADS))}, got {loss!r:.60}")
+    head = HEADS[as_choice(loss, "loss", HEADS)]
     floats = {name: as_floating(each, name)[0] for name, each in (("X", X), ("coef", coef), ("intercept", intercept))}
     dtype = np.result_type(*(each.dtype for each in floats.values()))
     for name in "X", "coef":
@@ -111,7 +110,7 @@ def loss_and_grad(
     for start in range(0, n_rows, _ROWS):
         some = slice(start, start + _ROWS)
         of_some, _, grad = _kernels.linear_loss_and_grad(
-            *(rows[some], labels[some], parameters, *HEADS[loss].settings),
+            *(rows[some], labels[some], parameters, *head.settings),
             None if weights is None else weights[some],
         )
         total += of_some

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steelfast._arguments import as_count
+from steelfast._arguments import as_choice, as_count
 from steelfast.estimator import SteelClassifier
 
 __all__ = ["DEFAULT_SETTINGS", "results", "sweep", "workers"]
@@ -72,7 +72,7 @@ def workers(engine: Engine = "threads", n_jobs: int | None = None, *, address: s
     """
     import joblib  # type: ignore[import-untyped]
 
-    _check_choice(engine, "engine", Engine)
+    as_choice(engine, "engine", get_args(Engine))
     if (engine == "dask") != (address is not None):
         raise ValueError(f"the engine 'dask' needs an address, and no other takes one; got {engine!r} and {address!r}")
     n_jobs = -1 if n_jobs is None else as_count(n_jobs, "n_jobs", 1)
@@ -171,7 +171,7 @@ def sweep(
     from sklearn.base import clone  # type: ignore[import-untyped]
     from sklearn.exceptions import FitFailedWarning  # type: ignore[import-untyped]
 
-    _check_choice(search, "search", Search)
+    as_choice(search, "search", get_args(Search))
     as_count(n_folds, "n_folds", 2)
     as_count(n_candidates, "n_candidates", 1)
     base = clone(SteelClassifier() if classifier is None else classifier).set_params(random_state=seed)
@@ -292,9 +292,3 @@ def results(search: Any, n_best: int | None = None) -> list[dict[str, Any]]:
         }
         for k in best_first
     ]
-
-
-def _check_choice(value: object, name: str, choices: Any) -> None:
-    names: tuple[str, ...] = get_args(choices)
-    if value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {value!r:.60}")
