@@ -221,3 +221,9 @@ def test_bad_arguments(change, error, message):
     with pytest.raises(error) as caught:
         loss_and_grad(**arguments | change)
     assert str(caught.value).startswith(message)
+
+
+def test_a_weight_that_is_finite_but_not_in_float32():
+    arguments = {name: np.zeros(shape, np.float32) for name, shape in [("X", (2, 4)), ("coef", (2, 4))]}
+    with pytest.raises(ValueError, match=r"^sample_weight must be finite in float32 and not negative, got 1e\+39 at"):
+        loss_and_grad(**arguments, intercept=np.zeros(2, np.float32), y=[0, 1], sample_weight=[1, 1e39])

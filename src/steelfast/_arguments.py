@@ -79,8 +79,7 @@ def as_finite(x: object, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
     array = as_shaped(x, name, shape, dtype)
     bad = ~np.isfinite(array)
     if bad.any():
-        where = _first(bad)
-        raise ValueError(f"{name} must be finite, got {array[where]} at index {_shown(where)}")
+        raise ValueError(f"{name} must be {_unlike('finite', x, array, bad)}")
     return array
 
 
@@ -89,8 +88,7 @@ def as_weights(weights: object, name: str, shape: tuple[int, ...], dtype: np.dty
     array = as_shaped(weights, name, shape, dtype)
     bad = ~(np.isfinite(array) & (array >= 0))
     if bad.any():
-        where = _first(bad)
-        raise ValueError(f"{name} must be finite and not negative, got {array[where]} at index {_shown(where)}")
+        raise ValueError(f"{name} must be {_unlike('finite and not negative', weights, array, bad)}")
     return array
 
 
@@ -251,6 +249,15 @@ def delivered(computed: Array, out: Array | None, result: np.dtype[Any]) -> Any:
 def _tangled(out: Array, x: Array) -> bool:
     same = out.__array_interface__["data"] == x.__array_interface__["data"] and out.strides == x.strides
     return not (same and out.shape == x.shape and out.dtype == x.dtype) and np.may_share_memory(out, x)
+
+
+def _unlike(wanted: str, x: object, array: Array, bad: Array) -> str:
+    """What was wanted, and what came first that is not so: it may be finite in x, but not in the dtype of the array."""
+    where = _first(bad)
+    came = as_array(x, "x")[where]
+    if np.isfinite(came) and not np.isfinite(array[where]):
+        wanted = wanted.replace("finite", f"finite in {array.dtype}")
+    return f"{wanted}, got {came} at index {_shown(where)}"
 
 
 def _first(bad: Array) -> tuple[int, ...]:
