@@ -99,7 +99,7 @@ def test_shapes(schedule, formula, name, settings):
 
 @every_case
 def test_far_away_steps_are_finite(schedule, formula, name, settings):
-    for t in 10**9, 2**62:
+    for t in 10**9, 2**62, np.uint64(2**63 - 1):
         assert 0 <= schedule(t) <= 0.3
 
 
@@ -114,8 +114,12 @@ def test_repr_makes_the_same_again(schedule, formula, name, settings):
 @pytest.mark.parametrize(
     ("step", "error", "message"),
     [
-        (-1, ValueError, "^step must be at least 0, got -1"),
-        (np.array([3, -2]), ValueError, "^step must be at least 0, got -2"),
+        (-1, ValueError, "^step must be at least 0 and below 2\\*\\*63, got -1"),
+        (np.array([3, -2]), ValueError, "^step must be at least 0 and below 2\\*\\*63, got -2"),
+        (-(2**70), ValueError, "^step must be at least 0 and below .*, got -1180591620717411303424"),
+        (2**64, ValueError, "^step must be at least 0 and below .*, got 18446744073709551616"),
+        (np.uint64(2**63), ValueError, "^step must be at least 0 and below .*, got 9223372036854775808"),
+        (np.array([1, 2**63], np.uint64), ValueError, "^step must be at least 0 and below .*, got 9223372036854775808"),
         (1.0, TypeError, "^step must be an integer or an array of integers, got 1.0"),
         (True, TypeError, "^step must be an integer"),
         ("1", TypeError, "^step must be an integer"),

@@ -51,14 +51,15 @@ class Schedule:
         TypeError
             If the steps are not integers.
         ValueError
-            If one is negative.
+            If one is negative, or not below 2**63.
         """
         steps = np.asarray(step)
-        if steps.dtype.kind not in "iu":
+        if steps.dtype.kind not in "iu" and type(step) is not int:  # for whole numbers NumPy has no dtype from 2**64 on
             raise TypeError(f"step must be an integer or an array of integers, got {described(step)}")
+        if steps.size and (steps.min() < 0 or steps.max() >= 2**63):
+            wrong = steps.min() if steps.min() < 0 else steps.max()
+            raise ValueError(f"step must be at least 0 and below 2**63, got {wrong}")
         steps = steps.astype(np.int64)
-        if steps.size and steps.min() < 0:
-            raise ValueError(f"step must be at least 0, got {steps.min()}")
         # in an array even if it is one, so that one has the bits that it has among others
         rates = self._rates(np.atleast_1d(steps))
         return rates if steps.ndim else float(rates[0])
@@ -190,7 +191,8 @@ class OneCycle(Schedule):
     """Up to max_learning_rate and down to nearly nothing, each along half a period of a cosine.
 
     It begins at max_learning_rate / div_factor, reaches the maximum at step pct_start · n_steps − 1, and ends, at step
-    n_steps − 1, at that beginning / final_div_factor, where it stays.
+    n_steps − 1, at that beginning / final_div_factor, where it stays. A single step is the last: next to nothing is
+    learned by it, as by PyTorch's.
 
     Parameters
     ----------
