@@ -87,6 +87,7 @@ CASES = {
         "Adam",
         {"betas": (0.7, 0.9), "eps": 1e-3},
     ),
+    "Adam with a large eps": (Adam, adam, {"eps": 3.0}, "Adam", {"eps": 3.0}),
     "Adam with decay": (Adam, adam, {"weight_decay": 0.1}, "Adam", {"weight_decay": 0.1}),
     "AdamW": (
         Adam,
@@ -421,6 +422,7 @@ def test_a_refused_step_is_not_remembered(make):
         (Adam, {"beta1": 1.0}),
         (Adam, {"beta2": 1.0}),
         (Adam, {"eps": np.nan}),
+        (Adam, {"eps": np.inf}),
     ],
 )
 def test_settings_out_of_range(make, settings):

@@ -89,7 +89,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "decay": _as_part,
     "beta1": _as_true_part,
     "beta2": _as_true_part,
-    "eps": _as_part,
+    "eps": _as_not_negative,
     "nesterov": as_flag,
     "decoupled_weight_decay": as_flag,
 }
