@@ -104,6 +104,17 @@ def test_halving_trains_the_better_third_three_times_as_long():
     assert found.best_params_ == tried[0]["settings"]
 
 
+@pytest.mark.parametrize(
+    ("n_candidates", "max_epochs", "rounds"),
+    [(20, 100, [11, 33, 99]), (20, 9, [1, 3, 9]), (8, 20, [6, 18]), (2, 20, [20]), (20, 5, [1, 3])],
+)
+def test_epochs_of_the_rounds_of_halving(n_candidates, max_epochs, rounds):
+    found = sweep(X[::4], y[::4], {"learning_rate": loguniform(1e-3, 0.1)}, n_candidates=n_candidates, n_folds=2,
+                  classifier=SteelClassifier(max_epochs=max_epochs), search="halving")  # fmt: skip
+    assert sorted({each["settings"]["max_epochs"] for each in results(found)}) == rounds
+    assert found.best_estimator_.max_epochs == found.best_params_["max_epochs"] == rounds[-1]
+
+
 def test_a_random_search_tries_no_more_than_there_is():
     for search in "random", "halving":
         found = sweep(X, y, {"l2": [0.0, 0.01]}, classifier=BASE, search=search, n_folds=2)
@@ -168,10 +179,16 @@ def test_a_search_without_any_score_says_why(engine):
         ({"n_folds": 1}, "n_folds must be at least 2, got 1"),
         ({"n_candidates": 0}, "n_candidates must be at least 1, got 0"),
         ({"n_jobs": 0}, "n_jobs must be at least 1, got 0"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": 2**32}, r"seed must be below 2\*\*32, got 4294967296"),
+        ({"seed": "x"}, "seed must be an integer, got 'x' of type str"),
+        ({"seed": None}, "seed must be an integer, got None"),
+        ({"settings": [1]}, r"settings must be a mapping of parameters to the values to try, got \[1\] of type list"),
+        ({"settings": None}, "settings must be a mapping of parameters to the values to try, got None"),
     ],
 )
 def test_bad_arguments_are_refused(options, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
         sweep(X, y, **{"settings": {"l2": [0.0]}, "classifier": BASE, **options})
 
 

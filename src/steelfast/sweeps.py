@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steelfast._arguments import as_choice, as_count
+from steelfast._arguments import as_choice, as_count, described
 from steelfast.estimator import SteelClassifier
 
 __all__ = ["DEFAULT_SETTINGS", "results", "sweep", "workers"]
@@ -128,7 +128,7 @@ def sweep(
         Has the other parameters; by default those it has by default. Its `random_state` becomes `seed`.
     search : {"grid", "random", "halving"}, default "grid"
         Try all combinations, or some of them, or some of them in few epochs, the better third of them in three times
-        as many, and so on up to `max_epochs`.
+        as many, and so on up to `max_epochs`, see Notes.
     n_candidates : int, default 20
         How many combinations are some of them.
     n_folds : int, default 5
@@ -136,7 +136,7 @@ def sweep(
     scoring : str, default "accuracy"
         Name of a score of scikit-learn's, such as "neg_log_loss" or "balanced_accuracy".
     seed : int, default 0
-        Of the folds, of what is drawn, and of every training.
+        Of the folds, of what is drawn, and of every training; below 2**32.
     engine, n_jobs, address
         What the fits run on, see `workers`.
     progress : bool, default False
@@ -151,13 +151,20 @@ def sweep(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If a parameter is not what it should be, or if no fit succeeds.
 
     Warns
     -----
     UserWarning
         If some fits fail, as a large learning rate may; such settings have no score and come last.
+
+    Notes
+    -----
+    Each round of halving has three times the epochs of the one before, in whole numbers. Of 9 to 26 candidates, as by
+    default, there are three rounds, so that the last has the largest multiple of 9 that is at most `max_epochs`: 99 of
+    100; below 9 epochs there are fewer rounds. Of 3 to 8 candidates there are two rounds, and so on. `best_params_` has
+    the epochs of the last round, and `best_estimator_` is trained for as many.
 
     Examples
     --------
@@ -174,6 +181,9 @@ def sweep(
     as_choice(search, "search", get_args(Search))
     as_count(n_folds, "n_folds", 2)
     as_count(n_candidates, "n_candidates", 1)
+    seed = as_count(seed, "seed", 0)
+    if seed >= 2**32:  # scikit-learn's limit
+        raise ValueError(f"seed must be below 2**32, got {seed}")
     base = clone(SteelClassifier() if classifier is None else classifier).set_params(random_state=seed)
     _check_settings(base, settings, search)
     searcher = _searcher(search, base, settings, n_candidates, n_folds, scoring, seed)
@@ -204,6 +214,8 @@ def sweep(
 
 
 def _check_settings(base: SteelClassifier, settings: Mapping[str, Any], search: str) -> None:
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"settings must be a mapping of parameters to the values to try, got {described(settings)}")
     if not settings:
         raise ValueError("settings must name at least one parameter to try, got none")
     parameters = base.get_params()
