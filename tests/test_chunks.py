@@ -248,6 +248,21 @@ def test_fit_is_partial_fit_of_the_chunks(paths):
     assert again.classes_.tolist() == sorted([*NAMES, "Other"])
 
 
+def test_fit_goes_on_with_the_classes_of_the_classifier(tmp_path, monkeypatch):
+    X, y = rows_of(30)
+    model = SteelClassifier(random_state=0).partial_fit(X, y, classes=NAMES)
+    expected = SteelClassifier(random_state=0).partial_fit(X, y, classes=NAMES)
+    write_csv(tmp_path / "two.csv", X[:20], y[:20])
+    table = Table(tmp_path / "two.csv", "fault")
+    assert table.classes().tolist() == ["Bumps", "Stains"]
+    monkeypatch.setattr(Table, "classes", None)  # no pass for what is known
+    fit(model, table, seed=5)
+    [chunk] = table.chunks((5, 0))
+    expected.partial_fit(*chunk)
+    assert model.coef_.tobytes() == expected.coef_.tobytes()
+    assert model.classes_.tolist() == sorted(NAMES)
+
+
 def test_fit_with_the_scaling_of_all_rows(paths):
     table = Table(paths, "fault", chunk_rows=90)
     scaler = StandardScaler()
@@ -385,8 +400,9 @@ def test_a_file_without_rows(tmp_path):
     assert list(table.chunks(0)) == list(table.chunks()) == []
     with pytest.raises(ValueError, match=r"t\.csv has no rows"):
         table.write_shuffled(tmp_path / "out.parquet")
-    with pytest.raises(ValueError, match=r"t\.csv has no rows"):
-        fit(SteelClassifier(), table)
+    for classes in None, ["x", "y"]:
+        with pytest.raises(ValueError, match=r"t\.csv has no rows"):
+            fit(SteelClassifier(), table, classes=classes)
 
 
 def test_wrong_arguments_of_fit_and_write_shuffled(tmp_path):

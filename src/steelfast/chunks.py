@@ -387,14 +387,14 @@ def fit(
     Parameters
     ----------
     classifier : SteelClassifier
-        Goes on from what it learned before.
+        Goes on from what it learned before, with its classes.
     table : Table
     n_epochs : int, default 1
         Passes over all rows. On millions of them a linear model has learned most after one.
     seed : int, default 0
         Shuffles each pass anew, as `Table.chunks` describes.
     classes : array-like, optional
-        All classes. If not given, a pass over the target finds them.
+        All classes. If not given, those of the classifier if it is fitted, else a pass over the target finds them.
     transform : callable, optional
         What is done to the features of each chunk, such as the method of a fitted ``StandardScaler``.
     progress : bool, optional
@@ -427,7 +427,8 @@ def fit(
     """
     n_epochs = as_count(n_epochs, "n_epochs", 1)
     seed = as_count(seed, "seed", 0)
-    classes = table.classes() if classes is None else classes
+    if classes is None:
+        classes = classifier.classes_ if classifier.__sklearn_is_fitted__() else table.classes()
     with _bars(progress) as bar:
         for epoch in range(n_epochs):
             step = bar(f"Epoch {epoch + 1} of {n_epochs}", table.n_rows)
@@ -435,6 +436,7 @@ def fit(
                 classifier.partial_fit(X if transform is None else transform(X), y, classes)
                 last = classifier.history_[-1]
                 step(len(X), f"loss {last['loss']:.3f}  accuracy {last['accuracy']:.3f}")
+            table._check_not_empty()
     return classifier
 
 
