@@ -120,6 +120,41 @@ def test_labels_of_any_type(tmp_path, labels, expected):
     assert y.dtype.kind in "ibU"
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "dtype"),
+    [
+        (pa.array([1, 2], pa.int8()), pa.array([1000, 2], pa.int64()), np.int64),
+        (pa.array([1, 2], pa.int8()), pa.array([200, 2], pa.uint8()), np.int16),
+        (pa.array([1, 2], pa.int64()).dictionary_encode(), pa.array([3, 2], pa.int8()), np.int64),
+        (pa.array([1.5, 2.0], pa.float32()), pa.array([1.5, 1e300], pa.float64()), np.float64),
+        (pa.array(["x", "y"]), pa.array(["z", "yyy"], pa.large_string()).dictionary_encode(), None),
+        (pa.array([], pa.null()), pa.array(["z", "y"]), None),
+    ],
+)
+def test_labels_that_are_wider_in_the_next_file(tmp_path, first, second, dtype):
+    for k, labels in enumerate([first, second]):
+        parquet.write_table(pa.table({"a": np.zeros(len(labels)), "fault": labels}), tmp_path / f"{k}.parquet")
+    table = Table(str(tmp_path / "?.parquet"), "fault", chunk_rows=2)
+    expected = first.to_pylist() + second.to_pylist()
+    assert joined(table.chunks())[1].tolist() == expected
+    assert dtype is None or {y.dtype for _, y in table.chunks()} == {np.dtype(dtype)}
+    table.write_shuffled(tmp_path / "out.parquet")
+    assert sorted(joined(Table(tmp_path / "out.parquet", "fault").chunks())[1]) == sorted(expected)
+
+
+def test_a_column_that_is_there_twice_may_be_left_out(tmp_path):
+    path = write_text(tmp_path / "t.csv", "a,b,a,fault\n1,2,3,x\n")
+    assert joined(Table(path, "fault", features=["b"]).chunks())[0].tolist() == [[2.0]]
+
+
+def test_a_first_file_without_rows(tmp_path):
+    paths = [write_text(tmp_path / "0.csv", "a,fault\n"), write_text(tmp_path / "1.csv", "a,fault\n1,x\n2,y\n")]
+    [(X, y)] = Table(paths, "fault").chunks()
+    assert X.tolist() == [[1.0], [2.0]]
+    assert y.tolist() == ["x", "y"]
+    assert Table(paths, "fault").classes().tolist() == ["x", "y"]
+
+
 def test_one_column_for_each_class(tmp_path):
     twin = load_steel_plates(source="twin")
     header = ",".join(twin.feature_names + twin.target_names)
@@ -343,12 +378,34 @@ def write_text(path, text):
         ({"chunk_rows": 0}, ValueError, "chunk_rows must be at least 1, got 0"),
         ({"buffer_rows": -1}, ValueError, "buffer_rows must be at least 0, got -1"),
         ({"dtype": "int64"}, ValueError, "dtype must be float64 or float32, got int64"),
+        ({"paths": "folder.csv"}, IsADirectoryError, "paths must name files, got the directory folder.csv"),
+        ({"paths": "fold*.csv"}, IsADirectoryError, "paths must name files, got the directory folder.csv"),
+        ({"paths": "twice.csv"}, ValueError, "twice.csv has 2 columns 'a', wanted one"),
+        ({"paths": "twice.parquet", "target": "b"}, ValueError, "twice.parquet has 2 columns 'a', wanted one"),
+        ({"features": ["b", "a", "b"]}, ValueError, "features must name each column once, got 'b' again"),
+        ({"features": ["a"], "target": ["b", "b"]}, ValueError, "target must name each column once, got 'b' again"),
+        ({"target": ["fault", "b"]}, ValueError, "the column 'fault' of t.csv must hold numbers, got string"),
+        ({"paths": ["t.csv", "numbers.csv"]}, ValueError, "the column 'fault' must hold classes of one type in all "
+         "files, got texts in t.csv and int64 in numbers.csv"),
+        ({"paths": ["numbers.csv", "none.parquet", "t.csv"]}, ValueError, "the column 'fault' must hold classes of one "
+         "type in all files, got int64 in numbers.csv and texts in t.csv"),
+        ({"paths": ["numbers.csv", "floats.csv"]}, ValueError, "the column 'fault' must hold classes of one type in "
+         "all files, got int64 in numbers.csv and float64 in floats.csv"),
+        ({"paths": "lists.parquet"}, ValueError, "the column 'fault' of lists.parquet must hold texts, integers, "
+         "floats or booleans, got list<"),
     ],
-)
+)  # fmt: skip
 def test_a_table_that_is_refused(tmp_path, monkeypatch, options, error, message):
     monkeypatch.chdir(tmp_path)
     write_text(Path("t.csv"), "a,b,fault\n1,2,x\n3,4,y\n")
     write_text(Path("other.csv"), "a,fault\n1,x\n")
+    write_text(Path("twice.csv"), "a,b,a,fault\n1,2,3,x\n")
+    write_text(Path("numbers.csv"), "a,b,fault\n1,2,3\n")
+    write_text(Path("floats.csv"), "a,b,fault\n1,2,3.5\n")
+    Path("folder.csv").mkdir()
+    parquet.write_table(pa.table([[1.0], [2.0], [3.0]], names=["a", "a", "b"]), "twice.parquet")
+    parquet.write_table(pa.table({"a": [1.0], "b": [1.0], "fault": [[1, 2]]}), "lists.parquet")
+    parquet.write_table(pa.table({"a": [1.0], "b": [1.0], "fault": [None]}), "none.parquet")
     for name in "t.txt", "empty.csv", "wrong.parquet":
         write_text(Path(name), "" if name == "empty.csv" else "what is this")
     with pytest.raises(error, match=f"^{message}"):
@@ -363,6 +420,7 @@ def test_a_table_that_is_refused(tmp_path, monkeypatch, options, error, message)
         ("1,2,x\n" * 200 + "1,2\n", "fault", r".*t\.csv cannot be read: .*3 columns, got 2"),
         ("1,2,1\n" * 200 + "1,2,x\n", "fault", r".*t\.csv cannot be read: .*'x'"),
         ("1,2,1\n" * 200 + "1,2,\n", "fault", r".*t\.csv must have a class in each row, but 'fault' is empty in some"),
+        ("1,2,x\n" * 200 + "1,2,\n", "fault", r".*t\.csv must have a class in each row, but 'fault' is empty in some"),
         ("1,1,0\n" * 200 + "1,1,1\n", ["b", "fault"], r".*t\.csv must have one 1 in each row, else 0, in b, fault"),
         ("1,1,0\n" * 200 + "1,0,0\n", ["b", "fault"], r".*t\.csv must have one 1 in each row, else 0, in b, fault"),
         ("1,1,0\n" * 200 + "1,2,-1\n", ["b", "fault"], r".*t\.csv must have one 1 in each row, else 0, in b, fault"),
@@ -375,6 +433,22 @@ def test_what_is_wrong_far_behind(tmp_path, rows, target, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         table.write_shuffled(tmp_path / "out.parquet")
     assert {path.name for path in tmp_path.iterdir()} == {"t.csv"}
+
+
+def test_a_class_that_is_nan(tmp_path):
+    parquet.write_table(pa.table({"a": [0.5, 1.5], "fault": [1.0, np.nan]}), tmp_path / "t.parquet")
+    table = Table(tmp_path / "t.parquet", "fault")
+    for read in table.classes, lambda: list(table.chunks()), lambda: fit(SteelClassifier(), table, classes=[1.0, 2.0]):
+        with pytest.raises(ValueError, match=r"t\.parquet must have a class in each row, but 'fault' is NaN in some"):
+            read()
+
+
+def test_a_number_that_is_too_large_for_float32(tmp_path):
+    path = write_text(tmp_path / "t.csv", "a,b,fault\n1,2,x\n3,inf,y\n3,1e38,y\n5,-1e300,y\n")
+    assert joined(Table(path, "fault").chunks())[0][:, 1].tolist() == [2.0, np.inf, 1e38, -1e300]
+    table = Table(path, "fault", dtype="float32")
+    with pytest.raises(ValueError, match=r"^the column 'b' of .*t\.csv must hold numbers within float32, got -1e\+300$"):
+        list(table.chunks())
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -50,7 +50,7 @@ class Table:
         CSV files with a header (.csv, .csv.gz) or Parquet files (.parquet); a pattern such as ``plates-*.parquet``
         stands for all files that match, sorted.
     target : str or sequence of str
-        The column of the classes; or one column for each class, 1 in the rows that belong to it and 0 in the others,
+        The column of the classes: texts, integers, floats or booleans; or one column for each class, 1 in the rows that belong to it and 0 in the others,
         as the Steel Plates Faults table has them.
     features : sequence of str, optional
         Their columns, in this order; all but the target's if not given.
@@ -69,11 +69,12 @@ class Table:
 
     Raises
     ------
-    FileNotFoundError
+    FileNotFoundError, IsADirectoryError
         If there is no such file.
     ValueError
-        If a file is damaged, has another ending or lacks a column, or a parameter is not what it should be; in a pass,
-        if there is something else than a number in a feature, or no class in a row.
+        If a file is damaged, has another ending, lacks a column or has it twice, if classes are not of one type in all
+        files, or a parameter is not what it should be; in a pass, if there is something else than a number in a
+        feature, or one that is too large for the dtype, or no class in a row.
 
     Examples
     --------
@@ -112,10 +113,17 @@ class Table:
         self.features = list(features)
         if not self.features or not self._of_target:
             raise ValueError(f"a table needs features and a target, got {self.features} and {self._of_target}")
+        for what, names in ("features", self.features), ("target", self._of_target):
+            if again := [name for k, name in enumerate(names) if name in names[:k]]:
+                raise ValueError(f"{what} must name each column once, got {again[0]!r} again")
         if both := set(self.features) & set(self._of_target):
             raise ValueError(f"features must not have the target, got {', '.join(sorted(both))}")
         for file in self._files:
-            file.check([*self.features, *self._of_target], [*self.features, *self._of_target[1:]])
+            file.check(
+                [*self.features, *self._of_target],
+                self.features if isinstance(self.target, str) else [*self.features, *self.target],
+            )
+        self._class_dtype = _common_dtype(self._files, self.target) if isinstance(self.target, str) else np.dtype(str)
         counts = [file.n_rows for file in self._files]
         self.n_rows = None if None in counts else sum(filter(None, counts))
 
@@ -230,7 +238,7 @@ class Table:
                 n_rows += len(batch)
                 for part in (batch[: self.chunk_rows - n], *_slices(batch, self.chunk_rows - n, self.chunk_rows)):
                     for j, name in enumerate(features):
-                        X[n : n + len(part), j] = part.column(name).to_numpy(zero_copy_only=False)
+                        _put(part.column(name).to_numpy(zero_copy_only=False), X[n : n + len(part), j], name, file)
                     y.append(self._classes_of(part, file))
                     n += len(part)
                     if n == self.chunk_rows:
@@ -250,11 +258,19 @@ class Table:
         column = batch.column(self.target)
         if column.null_count:
             raise ValueError(f"{file.path} must have a class in each row, but {self.target!r} is empty in some")
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if _is_text(column.type):
             column = column.dictionary_encode()  # few texts to make Python's of
-        if not pa.types.is_dictionary(column.type):
-            return np.asarray(column.to_numpy(zero_copy_only=False))
-        of_rows: Array = np.array(column.dictionary.to_pylist())[column.indices.to_numpy()]
+        if pa.types.is_dictionary(column.type):
+            values = column.dictionary.to_pylist()
+            of_rows: Array = np.array(values)[column.indices.to_numpy()]
+            if "" in values and (of_rows == "").any():
+                raise ValueError(f"{file.path} must have a class in each row, but {self.target!r} is empty in some")
+        else:
+            of_rows = column.to_numpy(zero_copy_only=False)
+        if self._class_dtype.kind != "U":  # texts have lengths
+            of_rows = of_rows.astype(self._class_dtype, copy=False)
+        if self._class_dtype.kind == "f" and np.isnan(of_rows).any():
+            raise ValueError(f"{file.path} must have a class in each row, but {self.target!r} is NaN in some")
         return of_rows
 
     def _as_batch(self, X: Array, y: Array) -> pa.RecordBatch:
@@ -308,13 +324,16 @@ class _File:
             else:
                 with csv.open_csv(path, csv.ReadOptions(block_size=_CSV_BLOCK)) as reader:
                     schema = reader.schema
+        self._names = schema.names
         self.columns = dict(zip(schema.names, schema.types, strict=True))
 
     def check(self, names: Sequence[str], numbers: Sequence[str]) -> None:
-        """Refuse a file that lacks a column, or has no numbers where there must be."""
+        """Refuse a file that lacks a column or has it twice, or has no numbers where there must be."""
         for name in names:
             if name not in self.columns:
                 raise ValueError(f"{self.path} has no column {name!r}; it has {', '.join(self.columns)}")
+            if (count := self._names.count(name)) > 1:
+                raise ValueError(f"{self.path} has {count} columns {name!r}, wanted one")
         for name in numbers:
             found = self.columns[name]
             is_number = pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_boolean(found)
@@ -352,14 +371,65 @@ def _found(paths: Paths) -> list[Path]:
         matching = [path] if Path(path).is_file() else sorted(glob(path))
         if not matching:
             raise FileNotFoundError(f"there is no file {path}")
-        found += map(Path, matching)
+        for one in map(Path, matching):
+            if one.is_dir():
+                raise IsADirectoryError(f"paths must name files, got the directory {one}")
+            found.append(one)
     if not found:
         raise ValueError("paths must name at least one file, got none")
     return found
 
 
+def _is_text(found: pa.DataType) -> bool:
+    return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
+
+
+def _common_dtype(files: Sequence[_File], target: str) -> np.dtype[Any]:
+    """That of the classes, wide enough for all files; of texts no length."""
+    common, path = None, None
+    for file in files:
+        found = file.columns[target]
+        if pa.types.is_dictionary(found):
+            found = found.value_type
+        if pa.types.is_null(found):
+            continue  # it has no rows, or what a pass refuses
+        is_number = pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_boolean(found)
+        if not is_number and not _is_text(found):
+            raise ValueError(
+                f"the column {target!r} of {file.path} must hold texts, integers, floats or booleans, got {found}"
+            )
+        dtype = np.dtype(found.to_pandas_dtype()) if is_number else np.dtype(str)
+        if common is None:
+            common, path = dtype, file.path
+            continue
+        wider = np.promote_types(common, dtype)
+        if len({each.kind.replace("u", "i") for each in (common, dtype, wider)}) > 1:
+            raise ValueError(
+                f"the column {target!r} must hold classes of one type in all files, "
+                f"got {_name_of(common)} in {path} and {_name_of(dtype)} in {file.path}"
+            )
+        common = wider
+    return np.dtype(str) if common is None else common
+
+
+def _name_of(dtype: np.dtype[Any]) -> str:
+    return "texts" if dtype.kind == "U" else dtype.name
+
+
 def _slices(batch: pa.RecordBatch, start: int, n: int) -> list[pa.RecordBatch]:
     return [batch[k : k + n] for k in range(start, len(batch), n)]
+
+
+def _put(values: Array, into: Array, name: str, file: _File) -> None:
+    try:
+        with np.errstate(over="raise"):
+            into[...] = values
+    except FloatingPointError:
+        finite = values[np.isfinite(values)]
+        raise ValueError(
+            f"the column {name!r} of {file.path} must hold numbers within {into.dtype}, "
+            f"got {finite[np.abs(finite).argmax()]}"
+        ) from None
 
 
 def _throw(batch: pa.RecordBatch, writers: Sequence[Any], rng: np.random.Generator) -> None:
