@@ -229,8 +229,10 @@ def test_names_that_are_longer_than_those_before(tmp_path):
     assert table.classes().tolist() == ["a", "bbbb", "cccccc"]
 
 
-def test_write_shuffled(paths, tmp_path, monkeypatch):
-    monkeypatch.setattr(chunks, "_PART", 3000)  # many parts
+@pytest.mark.parametrize(("part", "most"), [(2**25, 256), (3000, 256), (3000, 3), (600, 2)])
+def test_write_shuffled(paths, tmp_path, monkeypatch, part, most):
+    monkeypatch.setattr(chunks, "_PART", part)
+    monkeypatch.setattr(chunks, "_MOST_PARTS", most)  # so that parts are thrown into parts
     table = Table(paths, "fault", chunk_rows=100)
     table.write_shuffled(tmp_path / "out.parquet", seed=3)
     shuffled = Table(tmp_path / "out.parquet", "fault")
@@ -252,9 +254,24 @@ def test_write_shuffled(paths, tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {Path(path).name for path in paths} | {"out.parquet"}
 
 
-def test_write_shuffled_has_no_order_that_is_likelier(tmp_path, monkeypatch):
+def test_write_shuffled_opens_few_files(tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    write_csv(tmp_path / "t.csv", *rows_of(300))
+    monkeypatch.setattr(chunks, "_PART", 2)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, limits[1]))
+    try:
+        Table(tmp_path / "t.csv", "fault").write_shuffled(tmp_path / "out.parquet")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert Table(tmp_path / "out.parquet", "fault").n_rows == 300
+
+
+@pytest.mark.parametrize(("part", "most"), [(2**25, 256), (40, 256), (2, 2)])  # one part; four; parts of parts
+def test_write_shuffled_has_no_order_that_is_likelier(tmp_path, monkeypatch, part, most):
     write_csv(tmp_path / "t.csv", *rows_of(4))
-    monkeypatch.setattr(chunks, "_PART", (tmp_path / "t.csv").stat().st_size)  # two parts
+    monkeypatch.setattr(chunks, "_PART", part)
+    monkeypatch.setattr(chunks, "_MOST_PARTS", most)
     table = Table(tmp_path / "t.csv", "fault")
     counts = dict.fromkeys(range(256), 0)
     for seed in range(240):
@@ -447,7 +464,7 @@ def test_a_number_that_is_too_large_for_float32(tmp_path):
     path = write_text(tmp_path / "t.csv", "a,b,fault\n1,2,x\n3,inf,y\n3,1e38,y\n5,-1e300,y\n")
     assert joined(Table(path, "fault").chunks())[0][:, 1].tolist() == [2.0, np.inf, 1e38, -1e300]
     table = Table(path, "fault", dtype="float32")
-    with pytest.raises(ValueError, match=r"^the column 'b' of .*t\.csv must hold numbers within float32, got -1e\+300$"):
+    with pytest.raises(ValueError, match=r"^the column 'b' of .*t\.csv must hold numbers within float32, got -1e\+300"):
         list(table.chunks())
 
 

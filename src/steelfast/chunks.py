@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from glob import glob
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -38,7 +39,8 @@ _Step = Callable[[int, str], None]  # moves a bar on by so many rows, with a tex
 
 _CSV_BLOCK = 2**22  # bytes at a time
 _COLUMN_BUFFER = 2**18  # bytes of a column of Parquet at a time
-_PART = 2**25  # bytes of rows that are shuffled in memory
+_PART = 2**25  # bytes of rows that are shuffled in memory, up to twice as many
+_MOST_PARTS = 256  # of a table or of a part, each of them an open file
 
 
 class Table:
@@ -50,8 +52,8 @@ class Table:
         CSV files with a header (.csv, .csv.gz) or Parquet files (.parquet); a pattern such as ``plates-*.parquet``
         stands for all files that match, sorted.
     target : str or sequence of str
-        The column of the classes: texts, integers, floats or booleans; or one column for each class, 1 in the rows that belong to it and 0 in the others,
-        as the Steel Plates Faults table has them.
+        The column of the classes: texts, integers, floats or booleans; or one column for each class, 1 in the rows that
+        belong to it and 0 in the others, as the Steel Plates Faults table has them.
     features : sequence of str, optional
         Their columns, in this order; all but the target's if not given.
     chunk_rows : int, default 50_000
@@ -169,7 +171,9 @@ class Table:
         """Write the rows to a Parquet file in random order, however many there are.
 
         Any order is as likely as any other: each row is thrown into one of many parts on disk, and then each part is
-        shuffled in memory.
+        shuffled in memory. A part that is too large for that is thrown into parts once more, so that there is no limit
+        but the disk: at most 256 parts are open at a time, and some 64 MB of rows are in memory besides a chunk. A
+        table of more than 16 GB is so written twice before it is shuffled.
 
         Parameters
         ----------
@@ -199,26 +203,15 @@ class Table:
             TemporaryDirectory(dir=path.parent) as beside,
             _bars(progress) as bar,
         ):
-            parts = [Path(beside, str(k)) for k in range(1 + n_bytes // _PART)]
-            step, n_rows, schema = bar("Into parts", self.n_rows), 0, None
-            with ExitStack() as stack:
-                writers: list[Any] = []
-                for X, y in self.chunks():
-                    batch = self._as_batch(X, y)
-                    if schema is None:
-                        schema = batch.schema
-                        writers = [stack.enter_context(pa.ipc.new_stream(part, schema)) for part in parts]
-                    _throw(batch, writers, rng)
-                    n_rows += len(X)
-                    step(len(X), "")
+            step = bar("Into parts", self.n_rows)
+            no_rows = self._as_batch(np.empty((0, len(self.features)), self.dtype), np.empty(0, self._class_dtype))
+            schema = no_rows.schema
+            parts = _thrown(self._batches(step), schema, Path(beside, "part"), _n_parts(n_bytes), rng)
             self._check_not_empty()
-            step = bar("Shuffled", n_rows)
+            step = bar("Shuffled", self.n_rows)
             with parquet.ParquetWriter(folder / path.name, schema, use_dictionary=self._of_target) as out:
-                for part in parts:
-                    with pa.ipc.open_stream(part) as stream:
-                        rows = stream.read_all()
-                    part.unlink()
-                    out.write_table(rows.take(pa.array(rng.permutation(len(rows)))), row_group_size=self.chunk_rows)
+                for rows in chain.from_iterable(_shuffled(part, rng) for part in parts):
+                    out.write_table(rows, row_group_size=self.chunk_rows)
                     step(len(rows), "")
 
     def _check_not_empty(self) -> None:
@@ -272,6 +265,11 @@ class Table:
         if self._class_dtype.kind == "f" and np.isnan(of_rows).any():
             raise ValueError(f"{file.path} must have a class in each row, but {self.target!r} is NaN in some")
         return of_rows
+
+    def _batches(self, step: _Step) -> Iterator[pa.RecordBatch]:
+        for X, y in self.chunks():
+            yield self._as_batch(X, y)
+            step(len(X), "")
 
     def _as_batch(self, X: Array, y: Array) -> pa.RecordBatch:
         columns = dict(zip(self.features, X.T, strict=True))
@@ -432,14 +430,51 @@ def _put(values: Array, into: Array, name: str, file: _File) -> None:
         ) from None
 
 
-def _throw(batch: pa.RecordBatch, writers: Sequence[Any], rng: np.random.Generator) -> None:
-    """Each row to one of the writers, all with the same chance."""
-    part_of = rng.integers(len(writers), size=len(batch))
-    sorted_batch = batch.take(pa.array(np.argsort(part_of, kind="stable")))
-    stop = 0
-    for writer, count in zip(writers, np.bincount(part_of, minlength=len(writers)).tolist(), strict=True):
-        start, stop = stop, stop + count
-        writer.write_batch(sorted_batch[start:stop])
+class _Part(NamedTuple):
+    """Rows in a file that is there only while others are shuffled."""
+
+    path: Path
+    n_rows: int
+    n_bytes: int
+
+
+def _n_parts(n_bytes: int) -> int:
+    return min(_MOST_PARTS, 1 + n_bytes // _PART) if n_bytes > 2 * _PART else 1
+
+
+def _thrown(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, stem: Path, n_parts: int, rng: np.random.Generator
+) -> list[_Part]:
+    """Each row in one of the parts, all with the same chance; those that have any."""
+    paths = [stem.with_name(f"{stem.name}-{k}") for k in range(n_parts)]
+    n_rows, n_bytes = np.zeros(n_parts, np.int64), np.zeros(n_parts, np.int64)
+    with ExitStack() as stack:
+        writers = [stack.enter_context(pa.ipc.new_stream(path, schema)) for path in paths]
+        for batch in batches:
+            part_of = rng.integers(n_parts, size=len(batch))
+            sorted_batch = batch.take(pa.array(np.argsort(part_of, kind="stable")))
+            counts = np.bincount(part_of, minlength=n_parts)
+            for k, stop in zip(counts.nonzero()[0], counts.cumsum()[counts > 0], strict=True):
+                rows = sorted_batch[stop - counts[k] : stop]
+                writers[k].write_batch(rows)
+                n_bytes[k] += rows.nbytes
+            n_rows += counts
+    return [_Part(*each) for each in zip(paths, n_rows.tolist(), n_bytes.tolist(), strict=True) if each[1]]
+
+
+def _shuffled(part: _Part, rng: np.random.Generator) -> Iterator[pa.Table]:
+    """The rows of a part, as many at a time as are shuffled in memory; the file is gone then."""
+    n_parts = min(part.n_rows, _n_parts(part.n_bytes))
+    with pa.ipc.open_stream(part.path) as stream:
+        if n_parts == 1:
+            rows, smaller = stream.read_all(), []
+        else:
+            rows, smaller = None, _thrown(stream, stream.schema, part.path, n_parts, rng)
+    part.path.unlink()
+    if rows is not None:
+        yield rows.take(pa.array(rng.permutation(len(rows))))
+    for each in smaller:
+        yield from _shuffled(each, rng)
 
 
 def fit(
