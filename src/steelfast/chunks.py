@@ -465,7 +465,8 @@ def _thrown(
 def _shuffled(part: _Part, rng: np.random.Generator) -> Iterator[pa.Table]:
     """The rows of a part, as many at a time as are shuffled in memory; the file is gone then."""
     n_parts = min(part.n_rows, _n_parts(part.n_bytes))
-    with pa.ipc.open_stream(part.path) as stream:
+    # a path would be mapped into memory, as a whole
+    with pa.OSFile(str(part.path)) as file, pa.ipc.open_stream(file) as stream:
         if n_parts == 1:
             rows, smaller = stream.read_all(), []
         else:
