@@ -22,7 +22,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from steelfast import _kernels
-from steelfast._arguments import as_count, as_finite, as_flag, as_number, as_weights, described
+from steelfast._arguments import as_choice, as_count, as_finite, as_flag, as_number, as_weights, described
 from steelfast._files import write_bytes
 from steelfast.heads import HEADS, Head
 from steelfast.models import LinearModel, Model, Scaling, standardized
@@ -526,11 +526,11 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _settings(self) -> _Settings:
         """The parameters, checked."""
-        head = HEADS[_one_of(self.loss, "loss", Loss)]
-        _one_of(self.optimizer, "optimizer", OptimizerName)
-        _one_of(self.schedule, "schedule", Schedule)
-        _one_of(self.activation, "activation", Activation)
-        _one_of(self.dtype, "dtype", FloatName)
+        head = HEADS[as_choice(self.loss, "loss", get_args(Loss))]
+        as_choice(self.optimizer, "optimizer", get_args(OptimizerName))
+        as_choice(self.schedule, "schedule", get_args(Schedule))
+        as_choice(self.activation, "activation", get_args(Activation))
+        as_choice(self.dtype, "dtype", get_args(FloatName))
         hidden = as_sizes(self.hidden_layer_sizes)
         shape = _Shape(
             loss=head.name,
@@ -904,13 +904,6 @@ def _is_plain(X: Array) -> bool:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         return math.isfinite(np.add.reduce(X, axis=None))
-
-
-def _one_of(value: object, name: str, choices: Any) -> str:
-    names: tuple[str, ...] = get_args(choices)
-    if not isinstance(value, str) or value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {value!r:.60}")
-    return value
 
 
 def _checked_weights(sample_weight: ArrayLike | None, n_samples: int) -> Array | None:
