@@ -387,6 +387,7 @@ def write_text(path, text):
         ({"paths": "wrong.parquet"}, ValueError, "wrong.parquet cannot be read: "),
         ({"target": "class"}, ValueError, "t.csv has no column 'class'; it has a, b, fault"),
         ({"features": ["c"]}, ValueError, "t.csv has no column 'c'; it has a, b, fault"),
+        ({"features": "a"}, TypeError, "features must be a sequence of names, got 'a'"),
         ({"paths": ["t.csv", "other.csv"]}, ValueError, "other.csv has no column 'b'; it has a, fault"),
         ({"features": ["a", "fault"]}, ValueError, "features must not have the target, got fault"),
         ({"features": []}, ValueError, r"a table needs features and a target, got \[\] and \['fault'\]"),

@@ -112,6 +112,8 @@ class Table:
         self._files = [_File(path) for path in _found(paths)]
         if features is None:
             features = [name for name in self._files[0].columns if name not in self._of_target]
+        if isinstance(features, str):  # a sequence of letters otherwise
+            raise TypeError(f"features must be a sequence of names, got {features!r:.60}")
         self.features = list(features)
         if not self.features or not self._of_target:
             raise ValueError(f"a table needs features and a target, got {self.features} and {self._of_target}")
