@@ -10,7 +10,7 @@ def dask_cluster(tmp_path_factory):
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address=":0",
         local_directory=tmp_path_factory.mktemp("dask"),
     ) as cluster:
         yield cluster

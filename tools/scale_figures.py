@@ -64,7 +64,7 @@ def measure_sweep() -> None:
     print(f"| two threads | {seconds(run(n_jobs=2)):.1f} |")
     print(f"| two processes, started for it | {seconds(run(engine='processes', n_jobs=2), 1):.1f} |")
     print(f"| two processes, there already | {seconds(run(engine='processes', n_jobs=2)):.1f} |")
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         address = cluster.scheduler_address
         print(f"| Dask, two workers | {seconds(run(engine='dask', address=address)):.1f} |")
     assert all(winner == winners[0] for winner in winners)
@@ -144,7 +144,7 @@ def measure_gradients() -> None:
         work = lambda: list(pool.map(lambda X, y: loss_and_grad(X, y, W, b), *halves))  # noqa: E731
         print(f"| two threads, half of the rows each | {seconds(work, 7):.3f} |")
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as cluster,
         Client(cluster) as client,
     ):
         parts = [client.scatter(each) for each in halves]
