@@ -21,6 +21,7 @@ HEADERS = [
     "_transpose.h",
     "_arrays.pxd",
     "_elementary.pxd",
+    "_heads.pxd",
     "_loss_rows.pxd",
     "_rows.pxd",
     "_steps.pxd",

@@ -15,6 +15,7 @@ LAYERS = [
     {"_version", "_elementary", "_processor", "_arguments", "_files"},
     {"_rows", "_arrays", "_steps"},
     {"_loss_rows"},
+    {"_heads"},
     {"_softmax", "_losses", "_linear", "_layers", "_updates"},
     {"_kernels", "_isa"},
     {"_configuration", "schedules", "heads", "datasets"},

@@ -227,6 +227,49 @@ def test_saturated_logits_have_the_exact_loss(n_classes):
     np.testing.assert_allclose(figures[0, 0], [1000, np.log1p((n_classes - 1) * np.exp(-30))], rtol=1e-15)
 
 
+@pytest.mark.parametrize("n_classes", [2, 7, 100, 200])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 10.0, 1000.0])
+@every_dtype
+def test_gradients_of_the_softmax_keep_their_digits(dtype, scale, n_classes):
+    """Every entry, to a few units and what the difference of two logits loses; near 0 and 1 too, against 80 bits."""
+    rng = np.random.default_rng(n_classes)
+    logits = (scale * rng.normal(size=(500, n_classes))).astype(dtype)
+    labels = rng.integers(0, n_classes, 500)
+    labels[::2] = logits[::2].argmax(axis=1)
+    z = logits.astype(np.longdouble)
+    below = z.max(axis=1, keepdims=True) - z
+    exps, is_label = np.exp(-below), np.arange(n_classes) == labels[:, np.newaxis]
+    others = np.where(is_label, 0, exps).sum(axis=1, keepdims=True)
+    expected = np.where(is_label, -others, exps) / exps.sum(axis=1, keepdims=True)
+    _kernels.differentiate_logits(logits, labels, *SETTINGS[0], None, 1.0)
+    # terms that are no normal numbers count as 0
+    least = n_classes * np.finfo(dtype).tiny
+    allowed = np.where(is_label, np.where(exps > least, below, 0).max(axis=1, keepdims=True), below)
+    error = np.abs(logits - expected) / np.finfo(dtype).eps
+    assert (error <= (8 + allowed / 2) * np.abs(expected) + (least / np.finfo(dtype).eps)).all()
+
+
+@pytest.mark.parametrize("settings", SETTINGS[2:], ids=str)
+@pytest.mark.parametrize("n_classes", [7, 200])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
+@every_dtype
+def test_gradients_of_the_sigmoids_keep_their_digits(dtype, scale, n_classes, settings):
+    """The same; but of targets between 0 and 1 to a few units of the difference's terms."""
+    kind, _, off, on = settings
+    rng = np.random.default_rng(n_classes)
+    logits = (scale * rng.normal(size=(200, n_classes))).astype(dtype)
+    labels = rng.integers(0, n_classes, 200)
+    z = logits.astype(np.longdouble)
+    p, q = 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))
+    y = np.where(np.arange(n_classes) == labels[:, np.newaxis], np.longdouble(dtype(on)), np.longdouble(dtype(off)))
+    residual = np.where(z < 0, p - y, (1 - y) - q)
+    terms = np.where(z < 0, p + y, (1 - y) + q) if off > 0 else np.abs(residual)
+    slope = {"sigmoid_cross_entropy": 1, "sigmoid_mse": 2 * p * q, "sigmoid_mse_without_slope": 2}[kind]
+    _kernels.differentiate_logits(logits, labels, *settings, None, 1.0)
+    error = np.abs(logits - residual * slope / n_classes) / np.finfo(dtype).eps
+    assert (error <= 8 * terms * slope / n_classes + np.finfo(dtype).tiny / np.finfo(dtype).eps).all()
+
+
 def test_the_first_of_equal_logits_is_what_is_predicted():
     for n_classes in (3, 200):
         for label in (0, n_classes - 1):

@@ -19,6 +19,13 @@
 #define STEELFAST_FMA 0
 #endif
 
+/* Bytes of the vectors that loops are made of, or a multiple. */
+#ifdef __AVX512F__
+#define STEELFAST_REGISTER 64
+#else
+#define STEELFAST_REGISTER 32
+#endif
+
 static inline uint32_t steelfast_bits_f(float x) { uint32_t b; memcpy(&b, &x, sizeof b); return b; }
 static inline uint64_t steelfast_bits_d(double x) { uint64_t b; memcpy(&b, &x, sizeof b); return b; }
 static inline float steelfast_from_bits_f(uint32_t b) { float x; memcpy(&x, &b, sizeof x); return x; }

@@ -13,6 +13,8 @@ from cython cimport floating
 from libc.math cimport INFINITY, NAN, copysign, copysignf
 
 cdef extern from "_elementary.h" nogil:
+    enum:
+        REGISTER "STEELFAST_REGISTER"
     bint HAS_FMA "STEELFAST_FMA"
     float fmaf(float, float, float)
     double fma(double, double, double)
@@ -227,6 +229,18 @@ cdef inline floating exp(floating x) noexcept nogil:
     rest = exp_scale(x) if x > <floating>0.0 else exp_unscale(x)
     w = exp_parts(y, base, &power)
     return multiply_add(w, power, power) * rest
+
+
+cdef inline floating exp_of_difference(floating d) noexcept nogil:
+    """exp(d) for d <= 0: below one unit in the last place of a normal number, 0 where that is smaller; NaN of NaN."""
+    cdef floating power, w
+    if floating is float:
+        d = <float>-88.03 if <float>-88.03 > d else d               # where `power` is 0
+        w = exp_parts(d, <float>(12582912.0 + 127.0), &power)
+    else:
+        d = -709.2 if -709.2 > d else d
+        w = exp_parts(d, 6755399441055744.0 + 1023.0, &power)
+    return multiply_add(w, power, power)
 
 
 cdef inline double plus_product(

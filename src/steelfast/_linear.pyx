@@ -7,35 +7,24 @@ the step of the optimiser takes. Weights that are padding are 0 and stay 0.
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython cimport floating
-from libc.math cimport INFINITY, exp, log
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32, new_array
-from steelfast._elementary cimport enter_environment, environment, leave_environment, reciprocal
-from steelfast._loss_rows cimport (
-    SIGMOID_CROSS_ENTROPY,
-    SIGMOID_MSE,
-    ElementLoss,
-    element_slope,
-    element_value,
-    label_block,
-    label_row,
-    residual_of,
+from steelfast._elementary cimport enter_environment, environment, leave_environment
+from steelfast._heads cimport (
+    EACH_SIGMOID_CROSS_ENTROPY,
+    EACH_SIGMOID_MSE,
+    EACH_SIGMOID_MSE_WITHOUT_SLOPE,
+    SOFTMAX_CROSS_ENTROPY,
+    Head,
+    few_classes,
+    losses_of_row,
+    many_classes,
 )
-from steelfast._rows cimport (
-    BLOCK,
-    LANES,
-    TILES,
-    fill_lanes,
-    maximum_block,
-    rows_to_tiles_d,
-    rows_to_tiles_f,
-    tiles_to_rows_d,
-    tiles_to_rows_f,
-)
+from steelfast._rows cimport LANES, TILES
 from steelfast._steps cimport ADAM, SGD, Rule, remembers_gradient, remembers_square, take_step
 
 from steelfast._arguments import described
@@ -61,18 +50,6 @@ cdef enum:
     ENTRIES = 16384
     ALIGNMENT = 64
 
-cdef enum HeadKind:
-    # what stands on the logits; of the last the gradient is that without the slope of the sigmoid
-    SOFTMAX_CROSS_ENTROPY
-    EACH_SIGMOID_CROSS_ENTROPY
-    EACH_SIGMOID_MSE
-    EACH_SIGMOID_MSE_WITHOUT_SLOPE
-
-cdef struct Head:
-    HeadKind kind
-    double cap            # is added to the label's probability, within the logarithm of the softmax loss
-    double off, on        # targets of the sigmoids
-
 cdef struct Table:
     # rows of features with a label each, all of one type
     const void* X
@@ -87,7 +64,6 @@ cdef struct Workspace:
     Py_ssize_t chunk      # rows at a time, a multiple of LANES
     char* rows            # chunk × (n_features + 1)
     char* logits          # chunk × width
-    char* targets         # the same
     char* weight          # chunk
     char* labels          # chunk
     char* parameters      # (n_features + 1) × width, like the others
@@ -96,186 +72,61 @@ cdef struct Workspace:
     char* second
 
 
-# --- heads -----------------------------------------------------------------------------------------------------------
+# a function for each head, none of them inlined: gcc vectorises less in one that has grown large
 
-cdef inline floating capped(floating loss, floating weight, double cap) noexcept nogil:
-    """The loss of a row where `cap` is added to its label's probability."""
-    if cap == 0.0 or weight == <floating>0.0:
-        return loss
-    return weight * <floating> -log(exp(-<double> (loss / weight)) + cap)
-
-
-cdef inline void count_correct(
-    const floating* block, Py_ssize_t n_classes, const int64_t* labels, const floating* weight, Py_ssize_t n_lanes,
-    floating* correct,
-) noexcept nogil:
-    """Adds the weights of the lanes in which no class beats the label, nor is as large and stands before it."""
-    cdef floating wrong[LANES]
-    cdef floating place[LANES]
-    cdef floating own[LANES]
-    cdef floating x, count, number, label_place, label_logit
-    cdef Py_ssize_t lane, j
-    if n_classes < 1:
-        return
-    fill_lanes(<floating>0.0, place)
-    fill_lanes(<floating>0.0, own)
-    for lane in range(n_lanes):
-        place[lane] = <floating> labels[lane]
-        own[lane] = block[labels[lane] * LANES + lane]
-    for lane in range(LANES):
-        count = <floating>0.0
-        number = <floating>0.0
-        label_place = place[lane]
-        label_logit = own[lane]
-        for j in range(n_classes):
-            x = block[j * LANES + lane]
-            count = count + (<floating>1.0 if (x > label_logit) | ((x == label_logit) & (number < label_place))
-                             else <floating>0.0)
-            number = number + <floating>1.0
-        wrong[lane] = count
-    for lane in range(LANES):
-        correct[lane] += weight[lane] if wrong[lane] == <floating>0.0 else <floating>0.0
-
-
-cdef void few_classes(
+cdef void softmax_cross_entropies(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, floating scale_low, double* loss, double* correct,
+    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
 ) noexcept nogil:
-    cdef floating block[BLOCK]
-    cdef floating maximum[LANES]
-    cdef floating losses[LANES]
-    cdef floating right[LANES]
-    cdef Py_ssize_t i, lane, n_lanes
-    fill_lanes(<floating>0.0, right)
-    for i from 0 <= i < n_rows by LANES:
-        n_lanes = min(LANES, n_rows - i)
-        if floating is float:
-            rows_to_tiles_f(logits + i * width, width, block)
-        else:
-            rows_to_tiles_d(logits + i * width, width, block)
-        fill_lanes(-<floating>INFINITY, maximum)
-        maximum_block(block, n_classes, maximum)
-        count_correct(block, n_classes, labels + i, weight + i, n_lanes, right)
-        label_block(
-            block, n_classes, maximum, n_lanes, labels + i, weight + i, scale, scale_low, losses, True)
-        if head.cap != 0.0:
-            for lane in range(n_lanes):
-                losses[lane] = capped(losses[lane], weight[i + lane], head.cap)
-        if floating is float:
-            tiles_to_rows_f(block, width, logits + i * width)
-        else:
-            tiles_to_rows_d(block, width, logits + i * width)
-        for lane in range(n_lanes):
-            loss[0] += losses[lane]
-    for lane in range(min(LANES, n_rows)):
-        correct[0] += right[lane]
+    few_classes(
+        SOFTMAX_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
 
 
-cdef inline bint is_first_maximum(const floating* row, Py_ssize_t n_classes, Py_ssize_t label) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef bint beaten = False
-    for j in range(n_classes):
-        beaten |= (row[j] > row[label]) | ((row[j] == row[label]) & (j < label))
-    return not beaten
-
-
-cdef void many_classes(
+cdef void sigmoid_cross_entropies(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, floating scale_low, double* loss, double* correct,
+    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
 ) noexcept nogil:
-    cdef floating* row
-    cdef Py_ssize_t i
-    for i in range(n_rows):
-        row = logits + i * width
-        if is_first_maximum(row, n_classes, labels[i]):
-            correct[0] += weight[i]
-        loss[0] += capped(
-            label_row(row, n_classes, width, labels[i], weight[i], scale, scale_low, row), weight[i], head.cap)
+    few_classes(
+        EACH_SIGMOID_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
 
 
-cdef inline void each_entry(
-    ElementLoss kind, bint with_slope, floating* logits, floating* targets, Py_ssize_t n,
-) noexcept nogil:
-    """Logits become the slopes of their losses, targets the losses."""
-    cdef floating z[BLOCK]
-    cdef floating y[BLOCK]
-    cdef floating value, slope, low, unused, unused_low
-    cdef Py_ssize_t i, k, m
-    for i from 0 <= i < n by BLOCK:
-        m = min(BLOCK, n - i)
-        memcpy(z, logits + i, m * sizeof(floating))
-        memcpy(y, targets + i, m * sizeof(floating))
-        m = (m + LANES - 1) // LANES * LANES
-        for k in range(m):
-            value = element_value(kind, z[k], y[k], <floating>1.0)
-            if with_slope:
-                slope = element_slope(kind, z[k], y[k], <floating>1.0, &low)
-            else:
-                slope = residual_of(kind, z[k], y[k], &low, &unused, &unused_low)
-                slope = slope + slope
-            z[k] = slope
-            y[k] = value
-        m = min(BLOCK, n - i)
-        memcpy(logits + i, z, m * sizeof(floating))
-        memcpy(targets + i, y, m * sizeof(floating))
-
-
-cdef void each_class(
+cdef void sigmoid_mses(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, floating* targets, double* loss, double* correct,
+    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
 ) noexcept nogil:
-    """A loss for every class; that of a row is their mean, but `loss` gets their sum."""
-    cdef Py_ssize_t i, j
-    cdef double total
-    cdef floating factor
-    for i in range(n_rows):
-        if is_first_maximum(logits + i * width, n_classes, labels[i]):
-            correct[0] += weight[i]
-        for j in range(width):
-            targets[i * width + j] = <floating> head.off
-        targets[i * width + labels[i]] = <floating> head.on
-    # kind and slope are constants in each call, so that each has a loop of its own
-    if head.kind == EACH_SIGMOID_CROSS_ENTROPY:
-        each_entry(SIGMOID_CROSS_ENTROPY, True, logits, targets, n_rows * width)
-    elif head.kind == EACH_SIGMOID_MSE:
-        each_entry(SIGMOID_MSE, True, logits, targets, n_rows * width)
-    else:
-        each_entry(SIGMOID_MSE, False, logits, targets, n_rows * width)
-    for i in range(n_rows):
-        total = 0.0
-        for j in range(n_classes):
-            total += targets[i * width + j]
-        # a row without weight costs nothing, whatever its logits are
-        loss[0] += weight[i] * total if weight[i] != <floating>0.0 else 0.0
-        factor = weight[i] * scale / <floating> n_classes
-        for j in range(n_classes):
-            logits[i * width + j] *= factor
-        for j in range(n_classes, width):
-            logits[i * width + j] = <floating>0.0
+    few_classes(
+        EACH_SIGMOID_MSE, head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
 
 
-cdef inline double losses_of_row(const Head* head, Py_ssize_t n_classes) noexcept nogil:
-    """How many losses of a row `differentiate` sums up, for the mean: it is rounded once, as when all are averaged."""
-    return 1.0 if head.kind == SOFTMAX_CROSS_ENTROPY else <double> n_classes
+cdef void sigmoid_mses_without_slope(
+    const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
+    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+) noexcept nogil:
+    few_classes(
+        EACH_SIGMOID_MSE_WITHOUT_SLOPE, head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+
+
+cdef void losses_of_many(
+    const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
+    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+) noexcept nogil:
+    many_classes(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
 
 
 cdef inline void differentiate(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, floating scale_low, floating* targets,
-    double* loss, double* correct,
+    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
 ) noexcept nogil:
-    """Rows of logits become scale · weight times the gradient of their losses; loss and correct are added to.
-
-    There is memory for whole blocks of LANES rows; `weight` is 0 in the last one's lanes without a row.
-    """
-    if head.kind != SOFTMAX_CROSS_ENTROPY:
-        each_class(head, logits, width, n_rows, n_classes, labels, weight, scale, targets, loss, correct)
-    elif n_classes <= TILES:
-        few_classes(
-            head, logits, width, n_rows, n_classes, labels, weight, scale, scale_low, loss, correct)
+    if n_classes > TILES:
+        losses_of_many(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+    elif head.kind == SOFTMAX_CROSS_ENTROPY:
+        softmax_cross_entropies(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+    elif head.kind == EACH_SIGMOID_CROSS_ENTROPY:
+        sigmoid_cross_entropies(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+    elif head.kind == EACH_SIGMOID_MSE:
+        sigmoid_mses(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
     else:
-        many_classes(
-            head, logits, width, n_rows, n_classes, labels, weight, scale, scale_low, loss, correct)
+        sigmoid_mses_without_slope(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
 
 
 # --- minibatches -----------------------------------------------------------------------------------------------------
@@ -325,19 +176,14 @@ cdef void add_gradient(
     cdef floating* gradient = <floating*> space.gradient
     cdef Py_ssize_t n_inputs = table.n_features + 1
     cdef Py_ssize_t done, m
-    cdef double scale = 1.0
-    cdef double scale_low = 0.0
-    if mean:
-        scale = reciprocal[double](<double> n, 0.0, &scale_low)
+    cdef double scale = 1.0 / <double> n if mean else 1.0
     for done from 0 <= done < n by space.chunk:
         m = min(space.chunk, n - done)
         gather(table, space, first + done, m, example)
         product(
             rows, n_inputs, 1, <const floating*> space.parameters, space.width, n_inputs, m, False, logits)
         differentiate(
-            head, logits, space.width, m, table.n_classes, labels, weight, <floating> scale,
-            <floating> (scale - <floating> scale + scale_low), <floating*> space.targets, loss, correct,
-        )
+            head, logits, space.width, m, table.n_classes, labels, weight, <floating> scale, loss, correct)
         product(rows, 1, n_inputs, logits, space.width, m, n_inputs, not mean or done > 0, gradient)
 
 
@@ -517,14 +363,13 @@ cdef cnp.ndarray workspace_for(Table* table, Py_ssize_t most_rows, int type_numb
     space.width = width
     space.chunk = chunk
     size = (
-        chunk * (table.n_features + 1 + 2 * width + 1) * itemsize + chunk * sizeof(int64_t)
+        chunk * (table.n_features + 1 + width + 1) * itemsize + chunk * sizeof(int64_t)
         + 4 * of_parameters + 10 * ALIGNMENT)
     memory = new_array(1, &size, cnp.NPY_UINT8)
     free = <char*> cnp.PyArray_DATA(memory)
     free += -<uintptr_t> free % ALIGNMENT
     space.rows = take(&free, chunk * (table.n_features + 1) * itemsize)
     space.logits = take(&free, chunk * width * itemsize)
-    space.targets = take(&free, chunk * width * itemsize)
     space.weight = take(&free, chunk * itemsize)
     space.labels = take(&free, chunk * sizeof(int64_t))
     space.parameters = take(&free, of_parameters)
@@ -562,9 +407,7 @@ cdef void differentiate_rows(
     cdef floating* padded = <floating*> space.logits
     cdef floating* weights = <floating*> space.weight
     cdef Py_ssize_t i, k, m
-    cdef double scale, scale_low
     cdef environment saved = enter_environment()
-    scale = reciprocal[double](divisor, 0.0, &scale_low)
     for i from 0 <= i < n_rows by space.chunk:
         m = min(space.chunk, n_rows - i)
         for k in range(m):
@@ -573,9 +416,7 @@ cdef void differentiate_rows(
         for k in range(m, (m + LANES - 1) // LANES * LANES):
             weights[k] = <floating>0.0
         differentiate(
-            head, padded, space.width, m, n_classes, labels + i, weights, <floating> scale,
-            <floating> (scale - <floating> scale + scale_low), <floating*> space.targets, loss, correct,
-        )
+            head, padded, space.width, m, n_classes, labels + i, weights, <floating> (1.0 / divisor), loss, correct)
         for k in range(m):
             memcpy(logits + (i + k) * n_classes, padded + k * space.width, n_classes * sizeof(floating))
     leave_environment(saved)

@@ -45,10 +45,10 @@ from steelfast._elementary cimport (
 cdef extern from "_transpose.h" nogil:
     enum:
         REACH "STEELFAST_REACH"
-    void rows_to_tiles_f "steelfast_rows_to_tiles_f"(const float*, Py_ssize_t, float*)
-    void rows_to_tiles_d "steelfast_rows_to_tiles_d"(const double*, Py_ssize_t, double*)
-    void tiles_to_rows_f "steelfast_tiles_to_rows_f"(const float*, Py_ssize_t, float*)
-    void tiles_to_rows_d "steelfast_tiles_to_rows_d"(const double*, Py_ssize_t, double*)
+    void rows_to_tiles_f "steelfast_rows_to_tiles_f"(const float*, Py_ssize_t, Py_ssize_t, float*)
+    void rows_to_tiles_d "steelfast_rows_to_tiles_d"(const double*, Py_ssize_t, Py_ssize_t, double*)
+    void tiles_to_rows_f "steelfast_tiles_to_rows_f"(const float*, Py_ssize_t, Py_ssize_t, float*)
+    void tiles_to_rows_d "steelfast_tiles_to_rows_d"(const double*, Py_ssize_t, Py_ssize_t, double*)
     void put_f "steelfast_put_f"(float*, float)
     void put_d "steelfast_put_d"(double*, double)
     void fetch "steelfast_fetch"(const void*, Py_ssize_t)
@@ -100,9 +100,9 @@ cdef inline void load_rows(
             memcpy(block + j * LANES, source + j * class_stride, LANES * sizeof(floating))
     elif roomy(row_stride, class_stride, n_classes, n_rows - LANES):
         if floating is float:
-            rows_to_tiles_f(source, n_classes, block)
+            rows_to_tiles_f(source, n_classes, LANES, block)
         else:
-            rows_to_tiles_d(source, n_classes, block)
+            rows_to_tiles_d(source, n_classes, LANES, block)
     else:
         for j in range(n_classes):
             for i in range(LANES):
@@ -121,9 +121,9 @@ cdef inline void store_rows(
             memcpy(target + j * class_stride, block + j * LANES, LANES * sizeof(floating))
     elif rows_after_are_unread and roomy(row_stride, class_stride, n_classes, n_rows - LANES):
         if floating is float:
-            tiles_to_rows_f(block, n_classes, target)
+            tiles_to_rows_f(block, n_classes, LANES, target)
         else:
-            tiles_to_rows_d(block, n_classes, target)
+            tiles_to_rows_d(block, n_classes, LANES, target)
     else:
         for i in range(min(n_rows, LANES)):
             for j in range(n_classes):

@@ -1,4 +1,5 @@
-/* Between rows in memory and tiles: LANES rows of a C-ordered matrix, transposed, and back; and what is wanted next.
+/* Between rows in memory and tiles: LANES rows of a C-ordered matrix, or the first of them, transposed, and back; and
+ * what is wanted next.
  *
  * Rows are cut into chunks of 16 bytes. On the way to tiles a register takes the same chunk of as many rows as it has
  * room for, and small squares are turned within its 16-byte parts, where that is cheap; on the way back, where each
@@ -108,30 +109,49 @@ static inline steelfast_wide_f steelfast_gathered(const char *in, ptrdiff_t step
 #define steelfast_gathered(in, step) steelfast_load(in)
 #endif
 
-/* `n` entries make a chunk. Part k of register m holds the chunk of row n * k + m; turned, entries n * k and on of
- * column m. */
-#define STEELFAST_ROWS(suffix, type, n)                                                                           \
-    static inline void steelfast_rows_to_tiles_##suffix(const type *rows, ptrdiff_t n_classes, type *tiles) {     \
-        ptrdiff_t i, j, m;                                                                                        \
+/* n_rows is LANES or a smaller multiple of the rows that registers are filled from.
+ * `n` entries make a chunk: 2 or 4. Part k of register m holds the chunk of row n * k + m; turned, entries n * k and on
+ * of column m. The registers are named one by one, for gcc does not always unroll a loop over them and then keeps them
+ * in memory. */
+#define STEELFAST_EACH(n, DO)                                                                                     \
+    DO(0);                                                                                                        \
+    DO(1);                                                                                                        \
+    if (n > 2) {                                                                                                  \
+        DO(2);                                                                                                    \
+        DO(3);                                                                                                    \
+    }
+#define STEELFAST_FROM_ROW(m) v[m] = steelfast_gathered(from + m * size, n * size)
+#define STEELFAST_TO_TILE(m) memcpy(to + m * STEELFAST_LANES, &v[m], sizeof v[m])
+#define STEELFAST_FROM_TILE(m) v[m] = steelfast_load((const char *)(from + m * STEELFAST_LANES))
+#define STEELFAST_TO_ROW(m) memcpy(to + m * n_classes, &v[m], sizeof v[m])
+#define STEELFAST_ROWS(suffix, type, n_of_chunk)                                                                  \
+    static inline void steelfast_rows_to_tiles_##suffix(const type *rows, ptrdiff_t n_classes, ptrdiff_t n_rows,  \
+                                                        type *tiles) {                                            \
+        enum { n = n_of_chunk };                                                                                  \
+        const ptrdiff_t size = n_classes * (ptrdiff_t)sizeof(type);                                               \
+        ptrdiff_t i, j;                                                                                           \
         steelfast_wide_f v[n];                                                                                    \
         for (j = 0; j < n_classes; j += n)                                                                        \
-            for (i = 0; i < STEELFAST_LANES; i += n * STEELFAST_PARTS) {                                          \
-                for (m = 0; m < n; m++)                                                                           \
-                    v[m] = steelfast_gathered((const char *)(rows + (i + m) * n_classes + j),                     \
-                                              n * n_classes * (ptrdiff_t)sizeof(type));                           \
+            for (i = 0; i < n_rows; i += n * STEELFAST_PARTS) {                                                   \
+                const char *from = (const char *)(rows + i * n_classes + j);                                      \
+                type *to = tiles + j * STEELFAST_LANES + i;                                                       \
+                STEELFAST_EACH(n, STEELFAST_FROM_ROW)                                                             \
                 steelfast_turn_wide_##suffix(v);                                                                  \
-                for (m = 0; m < n; m++) memcpy(tiles + (j + m) * STEELFAST_LANES + i, &v[m], sizeof v[m]);        \
+                STEELFAST_EACH(n, STEELFAST_TO_TILE)                                                              \
             }                                                                                                     \
     }                                                                                                             \
-    static inline void steelfast_tiles_to_rows_##suffix(const type *tiles, ptrdiff_t n_classes, type *rows) {     \
-        ptrdiff_t i, j, m;                                                                                        \
+    static inline void steelfast_tiles_to_rows_##suffix(const type *tiles, ptrdiff_t n_classes, ptrdiff_t n_rows, \
+                                                        type *rows) {                                             \
+        enum { n = n_of_chunk };                                                                                  \
+        ptrdiff_t i, j;                                                                                           \
         steelfast_chunk_f v[n];                                                                                   \
-        for (i = 0; i < STEELFAST_LANES; i += n)                                                                  \
+        for (i = 0; i < n_rows; i += n)                                                                           \
             for (j = (n_classes - 1) / n * n; j >= 0; j -= n) {                                                   \
-                for (m = 0; m < n; m++)                                                                           \
-                    v[m] = steelfast_load((const char *)(tiles + (j + m) * STEELFAST_LANES + i));                 \
+                const type *from = tiles + j * STEELFAST_LANES + i;                                               \
+                type *to = rows + i * n_classes + j;                                                              \
+                STEELFAST_EACH(n, STEELFAST_FROM_TILE)                                                            \
                 steelfast_turn_chunk_##suffix(v);                                                                 \
-                for (m = 0; m < n; m++) memcpy(rows + (i + m) * n_classes + j, &v[m], sizeof v[m]);               \
+                STEELFAST_EACH(n, STEELFAST_TO_ROW)                                                               \
             }                                                                                                     \
     }
 STEELFAST_ROWS(f, float, 4)
@@ -140,14 +160,16 @@ STEELFAST_ROWS(d, double, 2)
 #else /* no shuffles: the compiler may find them by itself */
 
 #define STEELFAST_ROWS(suffix, type)                                                                              \
-    static inline void steelfast_rows_to_tiles_##suffix(const type *rows, ptrdiff_t n_classes, type *tiles) {     \
+    static inline void steelfast_rows_to_tiles_##suffix(const type *rows, ptrdiff_t n_classes, ptrdiff_t n_rows,  \
+                                                        type *tiles) {                                            \
         ptrdiff_t i, j;                                                                                           \
         for (j = 0; j < n_classes; j++)                                                                           \
-            for (i = 0; i < STEELFAST_LANES; i++) tiles[j * STEELFAST_LANES + i] = rows[i * n_classes + j];       \
+            for (i = 0; i < n_rows; i++) tiles[j * STEELFAST_LANES + i] = rows[i * n_classes + j];       \
     }                                                                                                             \
-    static inline void steelfast_tiles_to_rows_##suffix(const type *tiles, ptrdiff_t n_classes, type *rows) {     \
+    static inline void steelfast_tiles_to_rows_##suffix(const type *tiles, ptrdiff_t n_classes, ptrdiff_t n_rows, \
+                                                        type *rows) {                                             \
         ptrdiff_t i, j;                                                                                           \
-        for (i = 0; i < STEELFAST_LANES; i++)                                                                     \
+        for (i = 0; i < n_rows; i++)                                                                              \
             for (j = 0; j < n_classes; j++) rows[i * n_classes + j] = tiles[j * STEELFAST_LANES + i];             \
     }
 STEELFAST_ROWS(f, float)

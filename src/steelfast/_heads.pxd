@@ -1,0 +1,304 @@
+"""The heads of training: rows of logits become the gradients of their losses, where they stand.
+
+In plain numbers, to a few units in the last place of the losses and of every entry of a gradient: logits that come
+from a product of matrices are rounded to no less, so that pairs, as in `_loss_rows`, would be lost on them. What is
+small keeps its digits all the same: p - 1 is minus the sum of the others, and a loss near 0 their logarithm's.
+
+Logits are transposed into tiles as in `_rows`, of which only the lanes that are in use are worked on, whole registers
+of them. A row that is not finite has a loss that is NaN or infinite, by which training notices.
+"""
+from cython cimport floating
+from libc.math cimport INFINITY, exp, log
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+from steelfast._elementary cimport REGISTER, exp_of_difference, log1p
+from steelfast._loss_rows cimport label_row
+from steelfast._rows cimport (
+    BLOCK,
+    LANES,
+    TILES,
+    fill_lanes,
+    larger,
+    rows_to_tiles_d,
+    rows_to_tiles_f,
+    tiles_to_rows_d,
+    tiles_to_rows_f,
+)
+
+cdef enum HeadKind:
+    # what stands on the logits; of the last the gradient is that without the slope of the sigmoid
+    SOFTMAX_CROSS_ENTROPY
+    EACH_SIGMOID_CROSS_ENTROPY
+    EACH_SIGMOID_MSE
+    EACH_SIGMOID_MSE_WITHOUT_SLOPE
+
+cdef struct Head:
+    HeadKind kind
+    double cap            # is added to the label's probability, within the logarithm of the softmax loss
+    double off, on        # targets of the sigmoids
+
+
+cdef inline floating capped(floating loss, double cap) noexcept nogil:
+    """The loss of a row where `cap` is added to its label's probability."""
+    return loss if cap == 0.0 else <floating> -log(exp(-<double> loss) + cap)
+
+
+# --- tiles -----------------------------------------------------------------------------------------------------------
+
+cdef inline void first_maximum(
+    const floating* tiles, Py_ssize_t n_classes, Py_ssize_t n_lanes, floating* maximum, floating* first,
+) noexcept nogil:
+    """The largest logit of each lane, and the number of the first class that has it."""
+    cdef Py_ssize_t lane, j
+    cdef floating largest, x, number
+    for lane in range(n_lanes):
+        largest = -<floating>INFINITY
+        for j in range(n_classes):
+            largest = larger(tiles[j * LANES + lane], largest)
+        maximum[lane] = largest
+    for lane in range(n_lanes):
+        largest = maximum[lane]
+        x = <floating> n_classes
+        number = x
+        for j in range(n_classes - 1, -1, -1):
+            x = x - <floating>1.0
+            number = x if tiles[j * LANES + lane] == largest else number
+        first[lane] = number
+
+
+cdef inline void softmax_tiles(
+    floating* tiles, Py_ssize_t n_classes, Py_ssize_t n_lanes, const floating* numbers, const floating* label,
+    const floating* distance, const floating* first, const floating* maximum, const floating* factor, floating* losses,
+) noexcept nogil:
+    """factor · (p - target) of each lane, and -log of the label's p; `distance` is from its logit to the maximum."""
+    cdef floating rest[LANES]     # the sum of the other classes' exponentials
+    cdef floating own[LANES]
+    cdef floating e, largest, place, others, of_label, scale, low
+    cdef Py_ssize_t lane, j
+    for lane in range(n_lanes):
+        largest = maximum[lane]
+        place = label[lane]
+        others = <floating>0.0
+        for j in range(n_classes):
+            e = exp_of_difference(tiles[j * LANES + lane] - largest)
+            e = <floating>0.0 if numbers[j] == place else e
+            others = others + e
+            tiles[j * LANES + lane] = e
+        rest[lane] = others
+    for lane in range(n_lanes):
+        others = rest[lane]
+        of_label = exp_of_difference(-distance[lane])
+        scale = factor[lane] / (others + of_label)
+        # but for one of the largest, whose exponential is 1
+        e = others if first[lane] == label[lane] else others + (of_label - <floating>1.0)
+        losses[lane] = log1p(e, <floating>0.0, &low) + distance[lane]
+        own[lane] = -others * scale
+        rest[lane] = scale
+    for lane in range(n_lanes):
+        scale = rest[lane]
+        of_label = own[lane]
+        place = label[lane]
+        for j in range(n_classes):
+            e = tiles[j * LANES + lane] * scale
+            tiles[j * LANES + lane] = of_label if numbers[j] == place else e
+
+
+cdef inline floating sigmoid_entry(
+    HeadKind kind, floating z, floating y, floating* slope,
+) noexcept nogil:
+    """The loss of one logit with the target y, and its derivative."""
+    cdef floating size = -z if z < <floating>0.0 else z
+    cdef floating e = exp_of_difference(-size)
+    cdef floating large = <floating>1.0 / (<floating>1.0 + e)
+    cdef floating small = e * large
+    # sigmoid(z) - y = (1 - y) - sigmoid(-z), from the small one of the two; with one choice, for gcc makes branches of
+    # more
+    cdef floating negative = <floating>1.0 if z < <floating>0.0 else <floating>0.0
+    cdef floating start = negative * y + (<floating>1.0 - negative) * (<floating>1.0 - y)
+    cdef floating residual = ((negative + negative) - <floating>1.0) * (small - start)
+    cdef floating low
+    if kind == EACH_SIGMOID_CROSS_ENTROPY:
+        slope[0] = residual
+        return start * size + log1p(e, <floating>0.0, &low)
+    slope[0] = residual + residual
+    if kind == EACH_SIGMOID_MSE:
+        slope[0] = slope[0] * (large * small)
+    return residual * residual
+
+
+cdef inline void sigmoid_tiles(
+    HeadKind kind, floating* tiles, Py_ssize_t n_tiles, Py_ssize_t n_lanes, const floating* start,
+    const floating* numbers, const floating* label, const floating* factor, floating off, floating on,
+    floating n_classes, floating* losses,
+) noexcept nogil:
+    """factor times the slope of each entry, and the sum of the losses of each lane, up to n_classes.
+
+    Class numbers[j] + start[lane] stands in tile j.
+    """
+    cdef floating place, end, scale, loss, total, slope
+    cdef Py_ssize_t lane, j
+    for lane in range(n_lanes):
+        place = label[lane] - start[lane]
+        end = n_classes - start[lane]
+        scale = factor[lane]
+        total = <floating>0.0
+        for j in range(n_tiles):
+            loss = sigmoid_entry(kind, tiles[j * LANES + lane], on if numbers[j] == place else off, &slope)
+            total = total + (loss if numbers[j] < end else <floating>0.0)
+            tiles[j * LANES + lane] = slope * scale
+        losses[lane] = total
+
+
+cdef inline void each_sigmoid(
+    const Head* head, floating* tiles, Py_ssize_t n_tiles, Py_ssize_t n_lanes, const floating* start,
+    const floating* numbers, const floating* label, const floating* factor, floating n_classes, floating* losses,
+) noexcept nogil:
+    # the kind is a constant in each call, so that each has a loop of its own
+    if head.kind == EACH_SIGMOID_CROSS_ENTROPY:
+        sigmoid_tiles(
+            EACH_SIGMOID_CROSS_ENTROPY, tiles, n_tiles, n_lanes, start, numbers, label, factor, <floating> head.off,
+            <floating> head.on, n_classes, losses)
+    elif head.kind == EACH_SIGMOID_MSE:
+        sigmoid_tiles(
+            EACH_SIGMOID_MSE, tiles, n_tiles, n_lanes, start, numbers, label, factor, <floating> head.off,
+            <floating> head.on, n_classes, losses)
+    else:
+        sigmoid_tiles(
+            EACH_SIGMOID_MSE_WITHOUT_SLOPE, tiles, n_tiles, n_lanes, start, numbers, label, factor, <floating> head.off,
+            <floating> head.on, n_classes, losses)
+
+
+cdef inline void few_classes(
+    HeadKind kind, const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
+    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+) noexcept nogil:
+    """Rows of logits become scale · weight times the gradient of their losses; loss and correct are added to.
+
+    There is memory for whole blocks of LANES rows; `weight` is 0 in the last one's lanes without a row. `kind` is the
+    head's, a constant.
+    """
+    cdef floating tiles[BLOCK]
+    cdef floating label[LANES]
+    cdef floating distance[LANES]
+    cdef floating factor[LANES]
+    cdef floating maximum[LANES]
+    cdef floating first[LANES]
+    cdef floating losses[LANES]
+    cdef floating right[LANES]
+    cdef floating numbers[TILES]
+    cdef Py_ssize_t group = REGISTER // <Py_ssize_t> sizeof(floating)
+    cdef Py_ssize_t i, j, lane, n, n_lanes
+    cdef double total_loss = 0.0
+    cdef double total_correct = 0.0
+    if n_classes < 1:
+        return
+    fill_lanes(<floating>0.0, label)
+    fill_lanes(<floating>0.0, distance)
+    for j in range(n_classes):
+        numbers[j] = <floating> j
+    for i from 0 <= i < n_rows by LANES:
+        n = min(LANES, n_rows - i)
+        n_lanes = (n + group - 1) // group * group
+        if floating is float:
+            rows_to_tiles_f(logits + i * width, width, n_lanes, tiles)
+        else:
+            rows_to_tiles_d(logits + i * width, width, n_lanes, tiles)
+        for lane in range(n):
+            label[lane] = <floating> labels[i + lane]
+        first_maximum(tiles, n_classes, n_lanes, maximum, first)
+        if kind == SOFTMAX_CROSS_ENTROPY:
+            for lane in range(n):
+                distance[lane] = maximum[lane] - tiles[labels[i + lane] * LANES + lane]
+            for lane in range(LANES):
+                factor[lane] = weight[i + lane] * scale
+            softmax_tiles(tiles, n_classes, n_lanes, numbers, label, distance, first, maximum, factor, losses)
+            if head.cap != 0.0:
+                for lane in range(n):
+                    losses[lane] = capped(losses[lane], head.cap)
+        else:
+            fill_lanes(<floating>0.0, maximum)
+            for lane in range(LANES):
+                factor[lane] = weight[i + lane] * scale / <floating> n_classes
+            sigmoid_tiles(
+                kind, tiles, n_classes, n_lanes, maximum, numbers, label, factor, <floating> head.off,
+                <floating> head.on, <floating> n_classes, losses)
+        if floating is float:
+            tiles_to_rows_f(tiles, width, n_lanes, logits + i * width)
+        else:
+            tiles_to_rows_d(tiles, width, n_lanes, logits + i * width)
+        for lane in range(n_lanes):
+            # a row without weight costs nothing, whatever its logits are
+            losses[lane] = weight[i + lane] * losses[lane] if weight[i + lane] != <floating>0.0 else <floating>0.0
+            right[lane] = weight[i + lane] if first[lane] == label[lane] else <floating>0.0
+        for lane in range(n):
+            total_loss += losses[lane]
+            total_correct += right[lane]
+    loss[0] += total_loss
+    correct[0] += total_correct
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+cdef inline bint is_first_maximum(const floating* row, Py_ssize_t n_classes, Py_ssize_t label) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef bint beaten = False
+    for j in range(n_classes):
+        beaten |= (row[j] > row[label]) | ((row[j] == row[label]) & (j < label))
+    return not beaten
+
+
+cdef inline double sigmoid_row(
+    const Head* head, floating* row, Py_ssize_t n_classes, Py_ssize_t label, floating factor,
+) noexcept nogil:
+    """factor times the slopes of a row, whose neighbouring entries are lanes; returns the sum of its losses."""
+    cdef floating tiles[BLOCK]
+    cdef floating start[LANES]
+    cdef floating labels[LANES]
+    cdef floating factors[LANES]
+    cdef floating losses[LANES]
+    cdef floating numbers[TILES]
+    cdef Py_ssize_t j, n, lane
+    cdef double total = 0.0
+    for j in range(TILES):
+        numbers[j] = <floating> (j * LANES)
+    fill_lanes(<floating> label, labels)
+    fill_lanes(factor, factors)
+    for j from 0 <= j < n_classes by BLOCK:
+        n = min(BLOCK, n_classes - j)
+        for lane in range(LANES):
+            start[lane] = <floating> (j + lane)
+            tiles[(n - 1) // LANES * LANES + lane] = <floating>0.0
+        memcpy(tiles, row + j, n * sizeof(floating))
+        each_sigmoid(
+            head, tiles, (n + LANES - 1) // LANES, LANES, start, numbers, labels, factors,
+            <floating> n_classes, losses)
+        memcpy(row + j, tiles, n * sizeof(floating))
+        for lane in range(LANES):
+            total += losses[lane]
+    return total
+
+
+cdef inline void many_classes(
+    const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
+    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+) noexcept nogil:
+    """The same of more than TILES classes, one row at a time."""
+    cdef floating* row
+    cdef Py_ssize_t i
+    cdef double of_row
+    for i in range(n_rows):
+        row = logits + i * width
+        if is_first_maximum(row, n_classes, labels[i]):
+            correct[0] += weight[i]
+        if head.kind == SOFTMAX_CROSS_ENTROPY:
+            of_row = capped(label_row(
+                row, n_classes, width, labels[i], <floating>1.0, weight[i] * scale, <floating>0.0, row), head.cap)
+        else:
+            of_row = sigmoid_row(head, row, n_classes, labels[i], weight[i] * scale / <floating> n_classes)
+        loss[0] += weight[i] * of_row if weight[i] != <floating>0.0 else 0.0
+
+
+cdef inline double losses_of_row(const Head* head, Py_ssize_t n_classes) noexcept nogil:
+    """How many losses of a row `differentiate` sums up, for the mean: it is rounded once, as when all are averaged."""
+    return 1.0 if head.kind == SOFTMAX_CROSS_ENTROPY else <double> n_classes
