@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import steelfast
 from steelfast import SteelClassifier
 from steelfast.datasets import load_steel_plates, read_steel_plates
+from steelfast.models import scaling_of
 from steelfast.schedules import Cosine, OneCycle, Step
 
 LOSSES = ["softmax_cross_entropy", "sigmoid_mse", "sigmoid_cross_entropy"]
@@ -193,6 +194,23 @@ def test_standardisation(small):
     np.testing.assert_array_equal(by_hand.coef_, classifier.coef_)
     assert not by_hand.mean_.any()
     assert (by_hand.scale_ == 1).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_scaling_is_that_of_scikit_learn(weighted):
+    """Of features on all scales, far from 0, and constant but for rounding."""
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1000, 12)) * 10.0 ** np.linspace(-120, 120, 12)
+    X = np.column_stack([X, np.full(1000, 0.1), np.zeros(1000), np.full(1000, 7e8), 1e6 + rng.random(1000), X[:, 5]])
+    X[:, -1] = np.float32(0.3)
+    weights = rng.integers(0, 3, 1000) / 2 if weighted else None
+    expected = StandardScaler().fit(X, sample_weight=weights)
+    mean, scale = scaling_of(X, weights)
+    np.testing.assert_allclose(mean, expected.mean_, rtol=1e-11)
+    np.testing.assert_allclose(scale, expected.scale_, rtol=1e-11)
+    assert list(scale[[12, 13, 14, 16]]) == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7e8, 1e-300])

@@ -53,7 +53,9 @@ CASES = [
         ]
     ),
 ]
-every_case = pytest.mark.parametrize(("schedule", "formula", "name", "settings"), CASES, ids=lambda x: repr(x)[:70])
+every_case = pytest.mark.parametrize(
+    ("schedule", "formula", "name", "settings"), CASES, ids=[repr(case[0])[:70] for case in CASES]
+)
 
 
 @every_case

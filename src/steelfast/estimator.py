@@ -25,7 +25,7 @@ from steelfast import _kernels
 from steelfast._arguments import as_choice, as_count, as_finite, as_flag, as_number, as_weights, described
 from steelfast._files import write_bytes
 from steelfast.heads import HEADS, Head
-from steelfast.models import LinearModel, Model, Scaling, standardized
+from steelfast.models import LinearModel, Model, Scaling, scaling_of, standardized
 from steelfast.network import Network, as_sizes, n_parameters
 from steelfast.optimizers import SGD, Adam, LearningRate, Momentum, Optimizer, Plan, RMSProp
 from steelfast.schedules import Cosine, OneCycle, Step
@@ -34,7 +34,6 @@ from steelfast.trainer import EarlyStopping, Epoch, train
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]
     from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
-    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
     from sklearn.utils import check_random_state, compute_class_weight  # type: ignore[import-untyped]
     from sklearn.utils.metadata_routing import UNUSED  # type: ignore[import-untyped]
     from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
@@ -592,9 +591,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not self.standardize:
             self.mean_, self.scale_ = np.zeros(X.shape[1]), np.ones(X.shape[1])
             return
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaler = StandardScaler().fit(X.astype(np.float64, copy=False), sample_weight=weights)
-        self.mean_, self.scale_ = scaler.mean_, scaler.scale_
+        self.mean_, self.scale_ = scaling_of(X.astype(np.float64, copy=False), weights)
         large = ~(np.isfinite(self.mean_) & np.isfinite(self.scale_))
         if large.any():
             k = int(large.argmax())

@@ -11,7 +11,7 @@ from steelfast import _kernels
 from steelfast.heads import Head
 from steelfast.optimizers import Optimizer
 
-__all__ = ["LinearModel", "Model", "Scaling", "standardized"]
+__all__ = ["LinearModel", "Model", "Scaling", "scaling_of", "standardized"]
 
 Array = NDArray[Any]  # of float32 or float64, one dtype in a training
 IntArray = NDArray[np.int64]
@@ -19,6 +19,30 @@ Scaling: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 # a product with more parameters than this is better off with BLAS
 _MOST_PARAMETERS = 1 << 15
+
+
+def scaling_of(X: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Scaling:
+    """Mean and standard deviation of each feature, where each row counts its weight; 1 for one that does not vary.
+
+    What scikit-learn's `StandardScaler` finds. That takes 1 ms, a tenth of a fit, most of it Python with the GIL held;
+    this a tenth of it.
+    """
+    n = float(len(X) if weights is None else weights.sum())
+
+    def mean_of(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        total: NDArray[np.float64] = x.sum(axis=0) if weights is None else weights @ x
+        return total / n
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = mean_of(X)
+        deviation = X - mean
+        rounding = mean_of(deviation)
+        deviation *= deviation
+        variance = mean_of(deviation) - rounding**2
+        # what the rounding of a constant amounts to, as in scikit-learn
+        eps = np.finfo(np.float64).eps
+        constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+        return mean, np.where(constant, 1.0, np.sqrt(variance))
 
 
 def standardized(X: Array, scaling: Scaling | None, dtype: DTypeLike) -> Array:
