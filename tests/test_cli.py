@@ -708,28 +708,72 @@ def test_nothing_is_left_out_of_a_table_in_a_narrow_terminal(succeed, table, mod
 # ---------------------------------------------------------------------------------- completion
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+# how each shell is asked: with the script of the completion beside it, it prints what may follow the words
+ASK = {
+    "bash": """
+source ./script
+COMP_WORDS=(steelfast $1) COMP_CWORD=$(wc -w <<<"$1")
+_shtab_steelfast
+printf '<%s>' "${COMPREPLY[@]}"
+""",
+    # only a zsh with a terminal completes: another one gives it a terminal, and a Tab
+    "zsh": """
+zmodload zsh/zpty
+zpty child "TERM=dumb zsh -f -i"
+cat >setup <<'SETUP'
+autoload -U compinit
+compinit -u -D
+eval "$(cat ./script)"
+compadd() {
+    local -a found
+    if [[ " $* " != *" -"[OAD]" "* ]]; then
+        builtin compadd -A found "$@"
+        printf '<%s>' $found
+    fi
+    builtin compadd "$@"
+}
+complete() { zle complete-word; print -n FINISHED; }
+zle -N complete
+bindkey '^I' complete
+SETUP
+zpty -w child "source ./setup; print REA''DY"
+zpty -r -m child seen '*READY*'
+zpty -w -n child "steelfast $1"$'\t'
+zpty -r -m child seen '*FINISHED*'
+zpty -d child
+print -r -- $seen
+""",
+    "fish": """
+source ./script
+complete -C "steelfast $argv" | string replace -r '(.*?)(\\t.*)?$' '<$1>'
+""",
+}
+
+
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
         ("comp", {"compare", "completion"}),
         ("train --lo", {"--loss"}),
         ("train --loss sig", {"sigmoid_mse", "sigmoid_cross_entropy"}),
+        ("bench --peer Nu", {"NumPy", "Numba"}),
         ("evaluate pl", {"plates.npz"}),
+        ("train --seed 3 --data pl", {"plates.npz"}),
         ("data f", {"fetch"}),
     ],
 )
-def test_bash_completes(succeed, words, wanted):
+@pytest.mark.parametrize("shell", ASK)
+def test_shells_complete(succeed, monkeypatch, shell, words, wanted):
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
     Path("plates.npz").touch()
-    Path("steelfast.bash").write_text(succeed("completion", "bash"))
-    program = f"""
-source steelfast.bash
-COMP_WORDS=(steelfast {words}) COMP_CWORD={len(words.split())}
-_shtab_steelfast
-echo "${{COMPREPLY[@]}}"
-"""
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == wanted
+    Path("script").write_text(succeed("completion", shell))
+    monkeypatch.setenv("HOME", os.getcwd())
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "ZDOTDIR"):
+        monkeypatch.delenv(name, raising=False)
+    arguments = [shell, "-c", ASK[shell], *([] if shell == "fish" else [shell]), words]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60)
+    assert set(re.findall("<([^<>]+)>", done.stdout)) == wanted
 
 
 @pytest.mark.parametrize("shell", cli._SHELLS)

@@ -471,6 +471,8 @@ def _completion(options: argparse.Namespace) -> None:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
             elif action.metavar == "DIR":
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+            else:
+                action.choices = action.choices or getattr(action.type, "names", None)
 
     parser = make_parser()
     mark(parser)
@@ -585,6 +587,7 @@ def _one_of(names: Sequence[str]) -> Callable[[str], str]:
             raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, got {text!r}{close}")
         return by_lower_case[text.lower()]
 
+    convert.names = names  # type: ignore[attr-defined] # for the completion
     return convert
 
 
