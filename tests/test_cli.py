@@ -285,7 +285,7 @@ def test_report_in_markdown(succeed, table):
 
 
 class Page(HTMLParser):
-    """What a page of HTML has: its text, what it refers to, and whether its elements are closed in order."""
+    """What a page of HTML has: its text, the files it needs, and whether its elements are closed in order."""
 
     def __init__(self, text):
         super().__init__()
@@ -300,7 +300,8 @@ class Page(HTMLParser):
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
-        self.sources += [value for name, value in attributes if name in ("src", "href")]
+        if tag != "a":  # which the reader may follow
+            self.sources += [value for name, value in attributes if name in ("src", "href")]
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -323,6 +324,7 @@ def test_the_report_in_html_needs_no_other_file(succeed, table):
         ElementTree.fromstring(base64.b64decode(content))
     assert not re.search(r"url\(|@import|<script|<link", text)
     assert '<meta name="viewport"' in text
+    assert '<a href="https://doi.org/10.24432/C5J88N"' in text
 
 
 def test_the_report_in_html_has_the_figures(succeed, table):
@@ -999,6 +1001,14 @@ def test_data_info(succeed, table):
     assert "CC BY 4.0" in out
 
 
+def test_there_are_plates_to_try_predict_on(succeed, model_file):
+    Path("plates.csv").write_text(succeed("data", "example"))
+    data = datasets.read_features("plates.csv")
+    np.testing.assert_array_equal(data, TWIN.data[::200])
+    assert Path("plates.csv").read_text().startswith(",".join(FEATURE_NAMES) + "\n")  # and no classes
+    assert len(succeed("predict", model_file, "--data", "plates.csv").splitlines()) == 1 + len(data) == 11
+
+
 def test_info(succeed):
     assert f"steelfast                   {steelfast.__version__}\n" in succeed("info")
     about = json.loads(succeed("info", "--json"))
@@ -1038,7 +1048,7 @@ def test_commands_in_the_readme_are_understood():
     lines = re.findall(r"`(steelfast [a-z][^`]*)`", text)
     assert {line.split()[1] for line in lines} == {command[0] for command in COMMANDS}
     for line in lines:
-        cli.make_parser().parse_args(line.split()[1:])
+        cli.make_parser().parse_args(line.partition(" > ")[0].split()[1:])
 
 
 # ---------------------------------------------------------------------------------- errors
@@ -1285,7 +1295,9 @@ def test_a_build_of_the_kernels_that_there_is_not_is_no_package():
     assert done.stderr.splitlines()[-1].startswith("ImportError: STEELFAST_ISA must ")
 
 
-@pytest.mark.parametrize("line", ["--version", "--help", "info", "info --json", "data path", "reproduce --offline"])
+@pytest.mark.parametrize(
+    "line", ["--version", "--help", "info", "info --json", "data path", "data example", "reproduce --offline"]
+)
 def test_numpy_alone_is_enough_for(line):
     program = f"""
 import sys

@@ -17,7 +17,7 @@ from steelfast import cli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-COMMANDS_OF_THE_START = ["train", "predict", "evaluate", "explain", "compare", "sweep", "train"]
+COMMANDS_OF_THE_START = ["train", "data", "predict", "evaluate", "explain", "compare", "sweep", "train"]
 PAGES = sorted(DOCS.glob("*.md"))  # translations have the same code, see below
 TRANSLATIONS = [("README.md", "README.ko.md"), ("docs/tutorial.md", "docs/ko/tutorial.md")]
 
@@ -51,15 +51,19 @@ def test_commands_of_the_start_run(monkeypatch, tmp_path, capsys):
     twin = steelfast.load_steel_plates(source="twin")
     table = np.hstack([twin.data, twin.one_hot])
     header = ",".join(twin.feature_names + twin.target_names)
-    np.savetxt(tmp_path / "plates.csv", table, delimiter=",", header=header, comments="")
-    monkeypatch.setenv("STEELFAST_DATA", str(tmp_path / "plates.csv"))
+    np.savetxt(tmp_path / "faults.csv", table, delimiter=",", header=header, comments="")
+    monkeypatch.setenv("STEELFAST_DATA", str(tmp_path / "faults.csv"))
     monkeypatch.chdir(tmp_path)
     text = read(DOCS / "start.md")
     commands = re.findall(r"^steelfast (.+)$", text, re.MULTILINE)
     assert [command.split()[0] for command in commands] == COMMANDS_OF_THE_START
     for command in commands:
+        command, _, file = command.partition(" > ")
         assert cli.main(command.split()) == 0
-        assert capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert out
+        if file:
+            Path(file).write_text(out, encoding="utf-8")
     for written in (tmp_path / "steelfast-run").iterdir():
         assert f"`{written.name}`" in text
 

@@ -366,6 +366,15 @@ def data_info(options: Namespace) -> None:
     print(textwrap.fill(plates.description, 80, break_long_words=False, break_on_hyphens=False))
 
 
+def data_example(_: Namespace) -> None:
+    """Print some plates of the twin, without their faults: nobody should learn from them and forget that they are
+    synthetic."""
+    rows = load_steel_plates(source="twin").data[::200]
+    _write(
+        "-", "".join(",".join(cells) + "\n" for cells in [FEATURE_NAMES, *(map(repr, row) for row in rows.tolist())])
+    )
+
+
 def _load(options: Namespace) -> SteelPlates:
     """The plates that the options ask for."""
     if options.data is not None:

@@ -408,7 +408,7 @@ def make_parser() -> argparse.ArgumentParser:
         "data",
         help="fetch, find or describe the table of plates",
         description="Fetch, find or describe the table of plates.",
-        epilog=_examples("steelfast data fetch", "steelfast data info"),
+        epilog=_examples("steelfast data fetch", "steelfast data info", "steelfast data example > plates.csv"),
     )
     actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add(
@@ -434,6 +434,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_data_options(about)
     _add_json_flag(about)
+
+    _add(
+        actions,
+        "example",
+        _commands.data_example,
+        "print ten synthetic plates as CSV, for predict to be tried on",
+        "steelfast data example | steelfast predict steelfast-run/model.npz",
+    )
 
     info = _add(
         commands,
