@@ -629,7 +629,7 @@ def speed_ratios(measurements: Sequence[Mapping[str, Any]], *, ax: Axes | None =
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("Time of the fastest peer, named on the right, by that of steelfast: above 1 steelfast is faster")
+    ax.set_xlabel("Time of the fastest peer, named on the right, by that of steelfast:\nabove 1 steelfast is faster")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", alpha=0.3)
     ax.spines[["top", "right", "left"]].set_visible(False)
