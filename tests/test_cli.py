@@ -766,7 +766,7 @@ complete -C "steelfast $argv" | string replace -r '(.*?)(\\t.*)?$' '<$1>'
 )
 @pytest.mark.parametrize("shell", ASK)
 def test_shells_complete(succeed, monkeypatch, shell, words, wanted):
-    if shutil.which(shell) is None:
+    if sys.platform == "win32" or shutil.which(shell) is None:  # its bash may be another system's
         pytest.skip(f"there is no {shell}")
     Path("plates.npz").touch()
     Path("script").write_text(succeed("completion", shell))
