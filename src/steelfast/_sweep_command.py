@@ -41,6 +41,10 @@ def sweep(options: Namespace) -> None:
         options.refuse("argument --dask: not allowed with --engine or --jobs, for all workers of the cluster are used")
     engine: Engine = "dask" if options.dask is not None else options.engine or ENGINES[0]
     settings = dict(options.set) or DEFAULT_SETTINGS
+    parameters = SteelClassifier().get_params()
+    for name in settings:
+        if name not in parameters:  # before a download, and in the words that get a suggestion
+            options.refuse(f"argument --set: invalid choice: {name!r} (choose from {', '.join(parameters)})")
     distributions = [name for name, values in settings.items() if hasattr(values, "rvs")]
     if distributions and options.search == "grid":
         options.refuse(f"argument --set: a range, as of {distributions[0]}, needs --search random or halving")
