@@ -46,6 +46,10 @@ SHARE = 0.6  # of one thread's time, at most
 # but for these, which wait for the memory, one for both threads: 0.60 to 0.64 measured, where a copy has 0.73
 BOUND_BY_MEMORY = {((4096, 1000), np.float32, "grad"): 0.7, ((4096, 1000), np.float32, "value and grad"): 0.7}
 needs_two_cores = pytest.mark.skipif(N_CORES < 2, reason="this machine gives us one core")
+takes_the_time = pytest.mark.skipif(
+    "PYTEST_XDIST_WORKER" in os.environ,
+    reason="other tests run beside it; by itself: pytest tests/test_threads.py -k two_threads",
+)
 
 
 def share_of_time(work, n):
@@ -89,6 +93,7 @@ def exponentiate(part):
 
 
 @needs_two_cores
+@takes_the_time
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "value", "grad", "value and grad"])
 @every_dtype
 @pytest.mark.parametrize("shape", [(400_000, 7), (4096, 1000)], ids=str)
@@ -120,6 +125,7 @@ def test_two_threads_take_little_more_than_half_the_time(shape, dtype, name):
 
 
 @needs_two_cores
+@takes_the_time
 def test_two_threads_train_almost_twice_as_many_classifiers():
     """Judged where NumPy's exp always does: the second core of a shared machine comes and goes."""
     X, y = steelfast.load_steel_plates(source="twin", return_X_y=True)
