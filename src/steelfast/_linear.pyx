@@ -1,9 +1,9 @@
 """The linear model z = x·w + b and what stands on top of it: whole epochs of minibatches, and sums of gradients.
 
 The contract of this file: a `def` checks sizes and indices, allocates the workspace and hands over to one `cdef`
-kernel without the GIL. Rows are gathered `chunk` at a time beside a 1 that the bias is multiplied by; logits stand in
-rows padded to whole registers, become their own gradients there, and go into the gradient of the parameters, which
-the step of the optimiser takes. Weights that are padding are 0 and stay 0.
+kernel without the GIL. Rows stay where they are; their logits, `chunk` rows at a time, stand in rows padded to whole
+registers, become their own gradients there, and go into the gradient of the parameters, which the step of the
+optimiser takes. Weights that are padding are 0 and stay 0.
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython cimport floating
@@ -39,10 +39,14 @@ cdef extern from "numpy/random/bitgen.h":
         uint64_t (*next_uint64)(void* state) noexcept nogil
 
 cdef extern from "_product.h" nogil:
-    void product_f "steelfast_product_f"(
-        const float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, bint, float*)
-    void product_d "steelfast_product_d"(
-        const double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, bint, double*)
+    void logits_f "steelfast_logits_f"(
+        const void**, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, float*)
+    void logits_d "steelfast_logits_d"(
+        const void**, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double*)
+    void gradient_f "steelfast_gradient_f"(
+        const void**, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, bint, float*)
+    void gradient_d "steelfast_gradient_d"(
+        const void**, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, bint, double*)
 
 cdef enum:
     COLUMNS = 8           # logits are padded to a multiple of it: whole registers
@@ -62,7 +66,8 @@ cdef struct Workspace:
     # local to a call; of floating but for the labels
     Py_ssize_t width      # n_classes, padded
     Py_ssize_t chunk      # rows at a time, a multiple of LANES
-    char* rows            # chunk × (n_features + 1)
+    const void** rows     # where each of the chunk is
+    char* copies          # chunk × n_features, if they are converted first
     char* logits          # chunk × width
     char* weight          # chunk
     char* labels          # chunk
@@ -131,33 +136,18 @@ cdef inline void differentiate(
 
 # --- minibatches -----------------------------------------------------------------------------------------------------
 
-cdef inline void product(
-    const floating* a, Py_ssize_t row, Py_ssize_t step, const floating* b, Py_ssize_t width, Py_ssize_t n_steps,
-    Py_ssize_t n_rows, bint add, floating* out,
-) noexcept nogil:
-    """out[r, c] = Σ_k a[r · row + k · step] · b[k, c], or that added to it."""
-    if floating is float:
-        product_f(a, row, step, b, width, n_steps, n_rows, add, out)
-    else:
-        product_d(a, row, step, b, width, n_steps, n_rows, add, out)
-
-
 cdef inline void gather(
     const Table* table, const Workspace* space, Py_ssize_t first, Py_ssize_t n, floating example,
 ) noexcept nogil:
-    """The n rows from place `first` on, each with a 1 behind it, their labels and weights."""
+    """Where the n rows from place `first` on are, their labels and weights."""
     cdef const floating* X = <const floating*> table.X
     cdef const floating* weight = <const floating*> table.weight
-    cdef floating* rows = <floating*> space.rows
     cdef floating* weights = <floating*> space.weight
     cdef int64_t* labels = <int64_t*> space.labels
-    cdef Py_ssize_t n_features = table.n_features
     cdef Py_ssize_t k, i
     for k in range(n):
         i = first + k if table.order == NULL else table.order[first + k]
-        memcpy(rows, X + i * n_features, n_features * sizeof(floating))
-        rows[n_features] = <floating>1.0
-        rows += n_features + 1
+        space.rows[k] = X + i * table.n_features
         labels[k] = table.labels[i]
         weights[k] = <floating>1.0 if weight == NULL else weight[i]
     for k in range(n, (n + LANES - 1) // LANES * LANES):
@@ -169,22 +159,29 @@ cdef void add_gradient(
     bint mean, floating example, double* loss, double* correct,
 ) noexcept nogil:
     """Of n rows from place `first` on: the gradient of the sum of their losses, or of their mean."""
-    cdef floating* rows = <floating*> space.rows
+    cdef const floating* parameters = <const floating*> space.parameters
     cdef floating* logits = <floating*> space.logits
     cdef const floating* weight = <const floating*> space.weight
     cdef const int64_t* labels = <const int64_t*> space.labels
     cdef floating* gradient = <floating*> space.gradient
-    cdef Py_ssize_t n_inputs = table.n_features + 1
+    cdef Py_ssize_t n_features = table.n_features
     cdef Py_ssize_t done, m
+    cdef bint add = not mean
     cdef double scale = 1.0 / <double> n if mean else 1.0
     for done from 0 <= done < n by space.chunk:
         m = min(space.chunk, n - done)
         gather(table, space, first + done, m, example)
-        product(
-            rows, n_inputs, 1, <const floating*> space.parameters, space.width, n_inputs, m, False, logits)
+        if floating is float:
+            logits_f(space.rows, m, n_features, parameters, space.width, logits)
+        else:
+            logits_d(space.rows, m, n_features, parameters, space.width, logits)
         differentiate(
             head, logits, space.width, m, table.n_classes, labels, weight, <floating> scale, loss, correct)
-        product(rows, 1, n_inputs, logits, space.width, m, n_inputs, not mean or done > 0, gradient)
+        if floating is float:
+            gradient_f(space.rows, m, n_features, logits, space.width, add, gradient)
+        else:
+            gradient_d(space.rows, m, n_features, logits, space.width, add, gradient)
+        add = True
 
 
 cdef void epoch(
@@ -350,7 +347,9 @@ cdef inline char* take(char** free, Py_ssize_t size) noexcept:
     return start
 
 
-cdef cnp.ndarray workspace_for(Table* table, Py_ssize_t most_rows, int type_number, Workspace* space):
+cdef cnp.ndarray workspace_for(
+    Table* table, Py_ssize_t most_rows, int type_number, Workspace* space, bint copies=False,
+):
     """The memory of a workspace, which lasts as long as the array that is returned."""
     cdef Py_ssize_t itemsize = 4 if type_number == cnp.NPY_FLOAT else 8
     cdef Py_ssize_t width = (table.n_classes + COLUMNS - 1) // COLUMNS * COLUMNS
@@ -363,12 +362,13 @@ cdef cnp.ndarray workspace_for(Table* table, Py_ssize_t most_rows, int type_numb
     space.width = width
     space.chunk = chunk
     size = (
-        chunk * (table.n_features + 1 + width + 1) * itemsize + chunk * sizeof(int64_t)
-        + 4 * of_parameters + 10 * ALIGNMENT)
+        chunk * ((table.n_features if copies else 0) + width + 1) * itemsize
+        + chunk * (sizeof(void*) + sizeof(int64_t)) + 4 * of_parameters + 10 * ALIGNMENT)
     memory = new_array(1, &size, cnp.NPY_UINT8)
     free = <char*> cnp.PyArray_DATA(memory)
     free += -<uintptr_t> free % ALIGNMENT
-    space.rows = take(&free, chunk * (table.n_features + 1) * itemsize)
+    space.rows = <const void**> take(&free, chunk * sizeof(void*))
+    space.copies = take(&free, chunk * table.n_features * itemsize if copies else 0)
     space.logits = take(&free, chunk * width * itemsize)
     space.weight = take(&free, chunk * itemsize)
     space.labels = take(&free, chunk * sizeof(int64_t))
@@ -546,23 +546,25 @@ cdef void logits_of_rows(
     """The logits of rows that are standardised on the way: a chunk at a time, while the cache holds it."""
     cdef floating* row
     cdef floating* padded = <floating*> space.logits
+    cdef const floating* parameters = <const floating*> space.parameters
     cdef Py_ssize_t i, j, k, m
     cdef environment saved = enter_environment()
     for i from 0 <= i < n_rows by space.chunk:
         m = min(space.chunk, n_rows - i)
         for k in range(m):
-            row = <floating*> space.rows + k * (n_features + 1)
+            row = <floating*> space.copies + k * n_features
+            space.rows[k] = row
             if mean != NULL:
                 for j in range(n_features):
                     row[j] = <floating> ((X[j] - mean[j]) * factor[j])
             else:
                 for j in range(n_features):
                     row[j] = <floating> X[j]
-            row[n_features] = <floating>1.0
             X += n_features
-        product(
-            <floating*> space.rows, n_features + 1, 1, <const floating*> space.parameters, space.width,
-            n_features + 1, m, False, padded)
+        if floating is float:
+            logits_f(space.rows, m, n_features, parameters, space.width, padded)
+        else:
+            logits_d(space.rows, m, n_features, parameters, space.width, padded)
         for k in range(m):
             memcpy(logits + (i + k) * n_classes, padded + k * space.width, n_classes * sizeof(floating))
     leave_environment(saved)
@@ -593,7 +595,7 @@ def linear_logits(X, cnp.ndarray parameters not None, mean=None, factor=None):
         factors = <const double*> cnp.PyArray_DATA(plain_array(factor, "factor", cnp.NPY_DOUBLE, 1))
         if not (cnp.PyArray_DIM(<cnp.ndarray> mean, 0) == cnp.PyArray_DIM(<cnp.ndarray> factor, 0) == table.n_features):
             raise ValueError(f"mean and factor must have one number for each of {table.n_features} features")
-    _memory = workspace_for(&table, shape[0], type_number, &space)
+    _memory = workspace_for(&table, shape[0], type_number, &space, True)
     logits = new_array(2, shape, type_number)
     pad(parameters, space.parameters, space.width)
     state = allow_threads(shape[0] * (table.n_features + 1))

@@ -1,9 +1,9 @@
-/* Small products of matrices, where a call of BLAS would cost more than the work: what a linear layer makes of a
- * minibatch.
+/* Small products of matrices, where a call of BLAS would cost more than the work: the logits that a linear layer makes of
+ * a minibatch, and the gradient of its parameters. The rows of the minibatch stay where they are in memory.
  *
  * A register holds neighbouring columns of one row of the result, and some rows are made at a time, so that each entry of
- * `b` that is loaded is used that often. Every entry of the result is the sum of its products in the order of the steps,
- * whatever the registers. */
+ * the other factor that is loaded is used that often. Every entry of the result is the sum of its products in the order of
+ * the steps, whatever the registers. */
 #ifndef STEELFAST_PRODUCT_H
 #define STEELFAST_PRODUCT_H
 
@@ -48,112 +48,155 @@
 #define STEELFAST_FMA_F STEELFAST_PLAIN_FMA
 #endif
 
-#define STEELFAST_UP_TO_1(X, T, type) X(T, type, 0)
-#define STEELFAST_UP_TO_2(X, T, type) STEELFAST_UP_TO_1(X, T, type) X(T, type, 1)
-#define STEELFAST_UP_TO_3(X, T, type) STEELFAST_UP_TO_2(X, T, type) X(T, type, 2)
-#define STEELFAST_UP_TO_4(X, T, type) STEELFAST_UP_TO_3(X, T, type) X(T, type, 3)
-#define STEELFAST_UP_TO_5(X, T, type) STEELFAST_UP_TO_4(X, T, type) X(T, type, 4)
-#define STEELFAST_UP_TO_6(X, T, type) STEELFAST_UP_TO_5(X, T, type) X(T, type, 5)
-#define STEELFAST_UP_TO_7(X, T, type) STEELFAST_UP_TO_6(X, T, type) X(T, type, 6)
-#define STEELFAST_UP_TO_8(X, T, type) STEELFAST_UP_TO_7(X, T, type) X(T, type, 7)
-#define STEELFAST_UP_TO_9(X, T, type) STEELFAST_UP_TO_8(X, T, type) X(T, type, 8)
-#define STEELFAST_UP_TO_10(X, T, type) STEELFAST_UP_TO_9(X, T, type) X(T, type, 9)
+#define STEELFAST_UP_TO_1(X, M, T, type) X(M, T, type, 0)
+#define STEELFAST_UP_TO_2(X, M, T, type) STEELFAST_UP_TO_1(X, M, T, type) X(M, T, type, 1)
+#define STEELFAST_UP_TO_3(X, M, T, type) STEELFAST_UP_TO_2(X, M, T, type) X(M, T, type, 2)
+#define STEELFAST_UP_TO_4(X, M, T, type) STEELFAST_UP_TO_3(X, M, T, type) X(M, T, type, 3)
+#define STEELFAST_UP_TO_5(X, M, T, type) STEELFAST_UP_TO_4(X, M, T, type) X(M, T, type, 4)
+#define STEELFAST_UP_TO_6(X, M, T, type) STEELFAST_UP_TO_5(X, M, T, type) X(M, T, type, 5)
+#define STEELFAST_UP_TO_7(X, M, T, type) STEELFAST_UP_TO_6(X, M, T, type) X(M, T, type, 6)
+#define STEELFAST_UP_TO_8(X, M, T, type) STEELFAST_UP_TO_7(X, M, T, type) X(M, T, type, 7)
+#define STEELFAST_UP_TO_9(X, M, T, type) STEELFAST_UP_TO_8(X, M, T, type) X(M, T, type, 8)
+#define STEELFAST_UP_TO_10(X, M, T, type) STEELFAST_UP_TO_9(X, M, T, type) X(M, T, type, 9)
 
-/* W registers of columns for each row, whose entries of `a` stand at one offset from a pointer of its own: so a step is a
- * load and W multiplications for each row, and hardly anything else. */
-#define STEELFAST_AT(T, type, r) STEELFAST_SPLAT_##T(*(const type *)(entries##r + offset))
-#define STEELFAST_START_1(T, type, r)                                                                             \
-    const char *entries##r = (const char *)(a + r * row);                                                         \
-    STEELFAST_VECTOR_##T sum##r = zero;
-#define STEELFAST_STEP_1(T, type, r) sum##r = STEELFAST_FMA_##T(STEELFAST_AT(T, type, r), columns, sum##r);
-#define STEELFAST_END_1(T, type, r)                                                                               \
+/* M is LOGITS or GRADIENT. W registers of columns for each row of the result; a step is a load and W multiplications for
+ * each of them, and hardly anything else. Of the logits each row has a pointer to its features, which a step takes one by
+ * one; of the gradient a step takes neighbouring features of one row. */
+#define STEELFAST_ENTRY_LOGITS(type, r) (*(const type *)(features##r + offset))
+#define STEELFAST_ENTRY_GRADIENT(type, r) (features[r])
+#define STEELFAST_FEATURES_LOGITS(type, r) const char *features##r = (const char *)rows[first + r];
+#define STEELFAST_FEATURES_GRADIENT(type, r)
+#define STEELFAST_START_1(M, T, type, r)                                                                          \
+    STEELFAST_FEATURES_##M(type, r)                                                                               \
+    STEELFAST_VECTOR_##T sum##r = start;
+#define STEELFAST_STEP_1(M, T, type, r)                                                                           \
+    sum##r = STEELFAST_FMA_##T(STEELFAST_SPLAT_##T(STEELFAST_ENTRY_##M(type, r)), columns, sum##r);
+#define STEELFAST_END_1(M, T, type, r)                                                                            \
     STEELFAST_STORE_##T(at, sum##r);                                                                              \
     at += width;
-#define STEELFAST_AGAIN_1(T, type, r)                                                                             \
+#define STEELFAST_AGAIN_1(M, T, type, r)                                                                          \
     sum##r = STEELFAST_LOAD_##T(at);                                                                              \
     at += width;
-#define STEELFAST_START_2(T, type, r) STEELFAST_START_1(T, type, r) STEELFAST_VECTOR_##T more##r = zero;
-#define STEELFAST_STEP_2(T, type, r)                                                                              \
+#define STEELFAST_START_2(M, T, type, r)                                                                          \
+    STEELFAST_START_1(M, T, type, r)                                                                              \
+    STEELFAST_VECTOR_##T more##r = start_of_others;
+#define STEELFAST_STEP_2(M, T, type, r)                                                                           \
     {                                                                                                             \
-        const STEELFAST_VECTOR_##T entry = STEELFAST_AT(T, type, r);                                              \
+        const STEELFAST_VECTOR_##T entry = STEELFAST_SPLAT_##T(STEELFAST_ENTRY_##M(type, r));                     \
         sum##r = STEELFAST_FMA_##T(entry, columns, sum##r);                                                       \
         more##r = STEELFAST_FMA_##T(entry, others, more##r);                                                      \
     }
-#define STEELFAST_END_2(T, type, r)                                                                               \
+#define STEELFAST_END_2(M, T, type, r)                                                                            \
     STEELFAST_STORE_##T(at + lanes, more##r);                                                                     \
-    STEELFAST_END_1(T, type, r)
-#define STEELFAST_AGAIN_2(T, type, r)                                                                             \
+    STEELFAST_END_1(M, T, type, r)
+#define STEELFAST_AGAIN_2(M, T, type, r)                                                                          \
     more##r = STEELFAST_LOAD_##T(at + lanes);                                                                     \
-    STEELFAST_AGAIN_1(T, type, r)
+    STEELFAST_AGAIN_1(M, T, type, r)
 #define STEELFAST_COLUMNS_1(T) const STEELFAST_VECTOR_##T columns = STEELFAST_LOAD_##T(b);
 #define STEELFAST_COLUMNS_2(T) STEELFAST_COLUMNS_1(T) const STEELFAST_VECTOR_##T others = STEELFAST_LOAD_##T(b + lanes);
 
-#define STEELFAST_ROWS_OF_PRODUCT(n_rows, W, T, type)                                                             \
+#define STEELFAST_STEPS_LOGITS(n, W, T, type)                                                                     \
+    for (offset = 0; offset != n_steps * (ptrdiff_t)sizeof(type); offset += sizeof(type), b += width) {           \
+        STEELFAST_COLUMNS_##W(T) STEELFAST_UP_TO_##n(STEELFAST_STEP_##W, LOGITS, T, type)                         \
+    }
+#define STEELFAST_STEPS_GRADIENT(n, W, T, type)                                                                   \
+    for (offset = 0; offset != n_steps; offset++, b += width) {                                                   \
+        const type *features = (const type *)rows[offset] + first;                                                \
+        STEELFAST_COLUMNS_##W(T) STEELFAST_UP_TO_##n(STEELFAST_STEP_##W, GRADIENT, T, type)                       \
+    }
+#define STEELFAST_GROUP(n, W, M, T, type)                                                                         \
     do {                                                                                                          \
-        STEELFAST_UP_TO_##n_rows(STEELFAST_START_##W, T, type)                                                    \
+        STEELFAST_UP_TO_##n(STEELFAST_START_##W, M, T, type)                                                      \
         if (add) {                                                                                                \
             at = out;                                                                                             \
-            STEELFAST_UP_TO_##n_rows(STEELFAST_AGAIN_##W, T, type)                                                \
+            STEELFAST_UP_TO_##n(STEELFAST_AGAIN_##W, M, T, type)                                                  \
         }                                                                                                         \
-        for (offset = 0; offset != end; offset += stride, b += width) {                                           \
-            STEELFAST_COLUMNS_##W(T) STEELFAST_UP_TO_##n_rows(STEELFAST_STEP_##W, T, type)                        \
-        }                                                                                                         \
+        STEELFAST_STEPS_##M(n, W, T, type)                                                                        \
         at = out;                                                                                                 \
-        STEELFAST_UP_TO_##n_rows(STEELFAST_END_##W, T, type)                                                      \
+        STEELFAST_UP_TO_##n(STEELFAST_END_##W, M, T, type)                                                        \
     } while (0)
 
-/* One register of columns, or two of them, for 1 … 10 rows, or 1 … 5 */
-#define STEELFAST_GROUPS_1(T, type)                                                                               \
-    switch (n_rows) {                                                                                             \
-    case 1: STEELFAST_ROWS_OF_PRODUCT(1, 1, T, type); break;                                                      \
-    case 2: STEELFAST_ROWS_OF_PRODUCT(2, 1, T, type); break;                                                      \
-    case 3: STEELFAST_ROWS_OF_PRODUCT(3, 1, T, type); break;                                                      \
-    case 4: STEELFAST_ROWS_OF_PRODUCT(4, 1, T, type); break;                                                      \
-    case 5: STEELFAST_ROWS_OF_PRODUCT(5, 1, T, type); break;                                                      \
-    case 6: STEELFAST_ROWS_OF_PRODUCT(6, 1, T, type); break;                                                      \
-    case 7: STEELFAST_ROWS_OF_PRODUCT(7, 1, T, type); break;                                                      \
-    case 8: STEELFAST_ROWS_OF_PRODUCT(8, 1, T, type); break;                                                      \
-    case 9: STEELFAST_ROWS_OF_PRODUCT(9, 1, T, type); break;                                                      \
-    default: STEELFAST_ROWS_OF_PRODUCT(10, 1, T, type);                                                           \
+/* One register of columns, or two of them, for 1 … 10 rows of the result, or 1 … 5. */
+#define STEELFAST_GROUPS_1(M, T, type)                                                                            \
+    switch (n_group) {                                                                                            \
+    case 1: STEELFAST_GROUP(1, 1, M, T, type); break;                                                             \
+    case 2: STEELFAST_GROUP(2, 1, M, T, type); break;                                                             \
+    case 3: STEELFAST_GROUP(3, 1, M, T, type); break;                                                             \
+    case 4: STEELFAST_GROUP(4, 1, M, T, type); break;                                                             \
+    case 5: STEELFAST_GROUP(5, 1, M, T, type); break;                                                             \
+    case 6: STEELFAST_GROUP(6, 1, M, T, type); break;                                                             \
+    case 7: STEELFAST_GROUP(7, 1, M, T, type); break;                                                             \
+    case 8: STEELFAST_GROUP(8, 1, M, T, type); break;                                                             \
+    case 9: STEELFAST_GROUP(9, 1, M, T, type); break;                                                             \
+    default: STEELFAST_GROUP(10, 1, M, T, type);                                                                  \
     }
-#define STEELFAST_GROUPS_2(T, type)                                                                               \
-    switch (n_rows) {                                                                                             \
-    case 1: STEELFAST_ROWS_OF_PRODUCT(1, 2, T, type); break;                                                      \
-    case 2: STEELFAST_ROWS_OF_PRODUCT(2, 2, T, type); break;                                                      \
-    case 3: STEELFAST_ROWS_OF_PRODUCT(3, 2, T, type); break;                                                      \
-    case 4: STEELFAST_ROWS_OF_PRODUCT(4, 2, T, type); break;                                                      \
-    default: STEELFAST_ROWS_OF_PRODUCT(5, 2, T, type);                                                            \
+#define STEELFAST_GROUPS_2(M, T, type)                                                                            \
+    switch (n_group) {                                                                                            \
+    case 1: STEELFAST_GROUP(1, 2, M, T, type); break;                                                             \
+    case 2: STEELFAST_GROUP(2, 2, M, T, type); break;                                                             \
+    case 3: STEELFAST_GROUP(3, 2, M, T, type); break;                                                             \
+    case 4: STEELFAST_GROUP(4, 2, M, T, type); break;                                                             \
+    default: STEELFAST_GROUP(5, 2, M, T, type);                                                                   \
     }
 
-/* out[r, c] = sum over k of a[r * row + k * step] * b[k, c], or that added to it; `width` columns in b and out, a
- * multiple of a register's. */
-#define STEELFAST_PRODUCT(suffix, T, type)                                                                        \
-    static inline void steelfast_product_##suffix(const type *a, ptrdiff_t row, ptrdiff_t step, const type *b,    \
-                                                  ptrdiff_t width, ptrdiff_t n_steps, ptrdiff_t n_rows_of_all,    \
-                                                  int add, type *out_of_all) {                                    \
+/* n_of_result rows of `result`, of the sums of n_steps products with rows of b; `width` columns in both, a multiple of a
+ * register's. The biases are the row of the parameters behind those of the features. */
+#define STEELFAST_BIAS_LOGITS(T)                                                                                  \
+    start = STEELFAST_LOAD_##T(factor + n_steps * width + column);                                                \
+    start_of_others = n_columns == lanes ? start : STEELFAST_LOAD_##T(factor + n_steps * width + column + lanes);
+#define STEELFAST_BIAS_GRADIENT(T)                                                                                \
+    start = start_of_others = STEELFAST_SPLAT_##T(0);
+#define STEELFAST_PRODUCT(M, T, type)                                                                             \
+    {                                                                                                             \
         const ptrdiff_t lanes = sizeof(STEELFAST_VECTOR_##T) / sizeof(type);                                      \
-        const ptrdiff_t stride = step * (ptrdiff_t)sizeof(type), end = n_steps * stride;                          \
-        const STEELFAST_VECTOR_##T zero = STEELFAST_SPLAT_##T(0);                                                 \
-        const type *b_of_all = b, *a_of_all = a;                                                                  \
-        ptrdiff_t first, n_rows, n_groups, column, n_columns, most, offset;                                       \
+        ptrdiff_t first, n_group, n_groups, column, n_columns, most, offset;                                      \
         for (column = 0; column < width; column += n_columns) {                                                   \
+            STEELFAST_VECTOR_##T start, start_of_others;                                                          \
             n_columns = width - column < 2 * lanes ? lanes : 2 * lanes;                                           \
             most = n_columns == lanes ? 10 : 5;                                                                   \
-            n_groups = (n_rows_of_all + most - 1) / most;                                                         \
-            for (first = 0; first < n_rows_of_all; first += n_rows, n_groups--) {                                 \
-                type *out = out_of_all + first * width + column, *at;                                             \
-                n_rows = (n_rows_of_all - first + n_groups - 1) / n_groups; /* groups of nearly one size */       \
-                a = a_of_all + first * row;                                                                       \
-                b = b_of_all + column;                                                                            \
+            n_groups = (n_of_result + most - 1) / most;                                                           \
+            STEELFAST_BIAS_##M(T)                                                                                 \
+            for (first = 0; first < n_of_result; first += n_group, n_groups--) {                                  \
+                type *out = result + first * width + column, *at;                                                 \
+                const type *b = factor + column;                                                                  \
+                n_group = (n_of_result - first + n_groups - 1) / n_groups; /* groups of nearly one size */        \
                 if (n_columns == lanes) {                                                                         \
-                    STEELFAST_GROUPS_1(T, type)                                                                   \
+                    STEELFAST_GROUPS_1(M, T, type)                                                                \
                 } else {                                                                                          \
-                    STEELFAST_GROUPS_2(T, type)                                                                   \
+                    STEELFAST_GROUPS_2(M, T, type)                                                                \
                 }                                                                                                 \
             }                                                                                                     \
         }                                                                                                         \
     }
-STEELFAST_PRODUCT(f, F, float)
-STEELFAST_PRODUCT(d, D, double)
+
+/* logits[r, c] = parameters[n_features, c] + sum over k of rows[r][k] * parameters[k, c];
+ * gradient[k, c] = sum over r of rows[r][k] * slopes[r, c], its last row the sum of the slopes; or that added to it. */
+#define STEELFAST_LINEAR(suffix, T, type)                                                                         \
+    static inline void steelfast_logits_##suffix(const void *const *rows, ptrdiff_t n_rows, ptrdiff_t n_features, \
+                                                 const type *parameters, ptrdiff_t width, type *logits) {         \
+        const ptrdiff_t n_of_result = n_rows, n_steps = n_features;                                               \
+        const type *factor = parameters;                                                                          \
+        type *result = logits;                                                                                    \
+        const int add = 0;                                                                                        \
+        STEELFAST_PRODUCT(LOGITS, T, type)                                                                        \
+    }                                                                                                             \
+    static inline void steelfast_gradient_##suffix(const void *const *rows, ptrdiff_t n_rows, ptrdiff_t n_features, \
+                                                   const type *slopes, ptrdiff_t width, int add, type *gradient) { \
+        const ptrdiff_t n_of_result = n_features, n_steps = n_rows;                                               \
+        const type *factor = slopes;                                                                              \
+        type *result = gradient, *bias = gradient + n_features * width;                                           \
+        const STEELFAST_VECTOR_##T one = STEELFAST_SPLAT_##T(1);                                                      \
+        STEELFAST_VECTOR_##T sum;                                                                                     \
+        ptrdiff_t r, c;                                                                                           \
+        STEELFAST_PRODUCT(GRADIENT, T, type)                                                                      \
+        for (c = 0; c < width; c += sizeof(sum) / sizeof(type)) {                                                 \
+            sum = add ? STEELFAST_LOAD_##T(bias + c) : STEELFAST_SPLAT_##T(0);                                    \
+            for (r = 0; r < n_rows; r++)                                                                          \
+                sum = STEELFAST_FMA_##T(one, STEELFAST_LOAD_##T(slopes + r * width + c), sum);                    \
+            STEELFAST_STORE_##T(bias + c, sum);                                                                   \
+        }                                                                                                         \
+    }
+STEELFAST_LINEAR(f, F, float)
+STEELFAST_LINEAR(d, D, double)
 
 #endif
