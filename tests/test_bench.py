@@ -299,9 +299,6 @@ def test_plot_without_measurements():
         plotting.speed_ratios([])
 
 
-DOCS = Path(__file__).parents[1] / "docs"
-
-
 def benchmarks_page():
     path = Path(__file__).parents[1] / "tools" / "benchmarks_page.py"
     spec = importlib.util.spec_from_file_location("benchmarks_page", path)
@@ -311,7 +308,7 @@ def benchmarks_page():
 
 
 def page(report):
-    return benchmarks_page().page(report)
+    return benchmarks_page().page(report, "benchmarks")
 
 
 def test_the_page_says_what_was_measured_and_where_we_lose(report):
@@ -346,12 +343,6 @@ def test_there_is_no_page_without_a_ratio(contenders, tmp_path, monkeypatch, cap
         benchmarks_page().main()
     assert f"{path} compares steelfast with no other library" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.skipif(not (DOCS / "benchmarks.json").exists(), reason="there is no docs/benchmarks.json")
-def test_the_page_in_the_repository_is_that_of_its_figures():
-    report = json.loads((DOCS / "benchmarks.json").read_text(encoding="utf-8"))
-    assert (DOCS / "benchmarks.md").read_text(encoding="utf-8") == page(report)
 
 
 @pytest.mark.parametrize(

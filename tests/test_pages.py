@@ -119,9 +119,10 @@ def test_the_tables_of_the_errors_are_what_was_measured():
     assert "| `softmax` | 7.00 |" in tool.page(report, text)
 
 
-def test_the_page_of_the_benchmarks_is_what_was_measured():
+@pytest.mark.parametrize("name", ["benchmarks", "benchmarks_avx2"])
+def test_the_page_of_the_benchmarks_is_what_was_measured(name):
     tool = tool_of("benchmarks_page")
-    assert tool.page(json.loads(read("docs/benchmarks.json"))) == read("docs/benchmarks.md")
+    assert tool.page(json.loads(read(f"docs/{name}.json")), name) == read(f"docs/{name}.md")
 
 
 def test_the_page_of_the_trainings_is_what_was_measured():

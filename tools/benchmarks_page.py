@@ -3,7 +3,7 @@
     steelfast bench --peers --json docs/benchmarks.json
     python tools/benchmarks_page.py docs/benchmarks.json
 
-Writes benchmarks.md and images/benchmarks.png beside the file.
+Writes benchmarks.md and images/benchmarks.png beside the file, both of the file's name: each machine has a page.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from steelfast.reporting import bench_figure, three_digits, ulp
 GOAL = 1.5
 
 
-def page(report):
-    """The page as Markdown."""
+def page(report, name):
+    """The page as Markdown; `name` is that of the file."""
     measurements = [each for each in report["measurements"] if each["fastest_peer"]]
     ratios = [each["ratio"] for each in measurements]
     lost = [each for each in measurements if each["ratio"] < 1]
@@ -28,12 +28,12 @@ def page(report):
     return (
         "\n\n".join(
             [
-                "# Benchmarks",
-                "Made by `tools/benchmarks_page.py` from [benchmarks.json](benchmarks.json); do not edit.",
+                f"# Benchmarks on {report['configuration']['instruction_set']}",
+                f"Made by `tools/benchmarks_page.py` from [{name}.json]({name}.json); do not edit.",
                 f"Measured on {report['date'][:10]}. In {n_good} of {len(ratios)} cases steelfast is at least {GOAL} "
                 f"times as fast as the fastest other library, in {len(lost)} it is slower; the median is "
                 f"{three_digits(statistics.median(ratios))} times.",
-                "![How many times as fast as the fastest other library](images/benchmarks.png)",
+                f"![How many times as fast as the fastest other library](images/{name}.png)",
                 *_where_we_do_not_win(lost),
                 *_machine_and_method(report),
                 *_times(report),
@@ -156,10 +156,10 @@ def main():
     report = json.loads(path.read_text(encoding="utf-8"))
     if not any(each["fastest_peer"] for each in report["measurements"]):
         parser.error(f"{path} compares steelfast with no other library")
-    (path.parent / "benchmarks.md").write_text(page(report), encoding="utf-8")
+    path.with_suffix(".md").write_text(page(report, path.stem), encoding="utf-8")
     images = path.parent / "images"
     images.mkdir(exist_ok=True)
-    bench_figure(report).savefig(images / "benchmarks.png", dpi=100)
+    bench_figure(report).savefig(images / f"{path.stem}.png", dpi=100)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,11 @@ def sweep(options: Namespace) -> None:
     for name in settings:
         if name not in parameters:  # before a download, and in the words that get a suggestion
             options.refuse(f"argument --set: invalid choice: {name!r} (choose from {', '.join(parameters)})")
+        for value in settings[name] if isinstance(settings[name], list) else ():
+            try:
+                SteelClassifier(**{name: value})._settings()
+            except (TypeError, ValueError) as error:
+                options.refuse(f"argument --set: {error}")
     distributions = [name for name, values in settings.items() if hasattr(values, "rvs")]
     if distributions and options.search == "grid":
         options.refuse(f"argument --set: a range, as of {distributions[0]}, needs --search random or halving")
