@@ -276,6 +276,7 @@ def test_report_in_markdown(succeed, table):
         assert f"| {name} | {' | '.join(map(str, row))} |" in text
     assert set(re.findall(r"\]\((\S+)\)", text)) == PICTURES
     assert report["command"] in text
+    assert ("On the synthetic plates again" in text) == report["data"]["synthetic"]
     blocks = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
     assert len(blocks) == 6
     for block in blocks:  # each a table of Markdown: a rule below its head, as many cells in each row
