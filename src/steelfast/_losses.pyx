@@ -52,7 +52,6 @@ from steelfast._loss_rows cimport (
 from steelfast._rows cimport (
     BLOCK,
     LANES,
-    TILES,
     anchor_of,
     are_ordinary,
     exp_block_apart,
@@ -60,6 +59,7 @@ from steelfast._rows cimport (
     exp_row_apart,
     fill_lanes,
     finite_maximum,
+    in_blocks,
     infinite,
     load_rows,
     load_run,
@@ -462,6 +462,7 @@ cdef void cross_entropy_rows(
     cdef floating sums[LANES]
     cdef floating sums_low[LANES]
     cdef bint with_targets = probs != NULL or smoothing != <floating>0.0
+    cdef bint few = in_blocks(n_classes, True, <floating>0.0)  # also where not: the loss is the same
     cdef floating* wanted = NULL if losses == NULL and total == NULL else lanes
     cdef floating low
     cdef Py_ssize_t i, n, lane
@@ -470,13 +471,13 @@ cdef void cross_entropy_rows(
     fill_lanes(<floating>0.0, sums_low)
     i = 0
     while i < n_rows:
-        n = min(LANES, n_rows - i) if n_classes <= TILES else 1
-        if n_classes <= TILES and with_targets:
+        n = min(LANES, n_rows - i) if few else 1
+        if few and with_targets:
             few_with_targets(
                 logits, i, n_rows - i, n_classes, labels, probs, class_weight, sample_weight, smoothing,
                 scale, scale_low, wanted, grad,
             )
-        elif n_classes <= TILES:
+        elif few:
             few_with_labels(
                 logits, i, n_rows - i, n_classes, labels, class_weight, sample_weight, scale, scale_low, wanted, grad,
             )

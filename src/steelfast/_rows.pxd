@@ -4,11 +4,11 @@ The contract: the kernels work on blocks, local arrays of up to TILES tiles of L
 arithmetic of its own: the loops run over the lanes outside and over the tiles inside, which a compiler turns into
 one vector register for each running value, whatever the instruction set.
 
-- Up to TILES classes: LANES rows are transposed into a block; tile j is class j of LANES rows, a lane is a row.
+- Few classes (`in_blocks`): LANES rows are transposed into a block; tile j is class j of LANES rows, a lane is a row.
 - More classes: one row at a time; a tile is LANES neighbouring classes, and the lanes are summed at the end.
 
-Which of the two it is depends on the number of classes alone, and a short tile is padded rather than handled
-by other code: the result of a row has the same bits wherever the row stands, whatever stands beside it and
+Which of the two it is depends on the number of classes and their type alone, and a short tile is padded rather than
+handled by other code: the result of a row has the same bits wherever the row stands, whatever stands beside it and
 however it is strided.
 
 No logit has the maximum subtracted from it: exp(x) = 2**k · exp(r) is reduced first, and the power of the maximum
@@ -27,6 +27,7 @@ from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy, memset
 
 from steelfast._elementary cimport (
+    REGISTER,
     exp_base,
     exp_far,
     exp_parts,
@@ -59,6 +60,18 @@ cdef enum:
     BLOCK = 2048          # LANES * TILES
     FETCHED = 32          # classes from which on a block of rows is fetched ahead
     RUN = 256             # the most entries of a long row that are worked on at a time
+
+
+cdef inline bint in_blocks(Py_ssize_t n_classes, bint stores, floating example) noexcept nogil:
+    """Whether rows of so many classes are worked on LANES at a time.
+
+    A block of more doubles does not fit the first cache together with the rows that it comes from and those that it is
+    stored to. (With registers of 64 bytes it was faster nevertheless.)
+    """
+    if floating is float:
+        return n_classes <= TILES
+    else:
+        return n_classes <= (80 if stores and REGISTER < 64 else TILES)
 
 
 # --- moving ------------------------------------------------------------------------------------------------------

@@ -38,7 +38,6 @@ from steelfast._rows cimport (
     BLOCK,
     LANES,
     RUN,
-    TILES,
     add_exps_twice,
     anchor_of,
     are_ordinary,
@@ -52,6 +51,7 @@ from steelfast._rows cimport (
     fetch_rows,
     fill_lanes,
     finite_maximum,
+    in_blocks,
     infinite,
     is_ordinary,
     load_rows,
@@ -119,7 +119,7 @@ cdef void softmax_few(
     floating* probs, Py_ssize_t probs_row_stride, Py_ssize_t probs_class_stride,
     Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
-    """The first LANES of n_rows rows of up to TILES classes."""
+    """The first LANES of n_rows rows of few classes."""
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
     cdef floating least[LANES]
@@ -158,7 +158,7 @@ cdef void softmax_many(
     const floating* logits, Py_ssize_t class_stride, floating* probs, Py_ssize_t probs_class_stride,
     Py_ssize_t n_classes, Py_ssize_t ahead,
 ) noexcept nogil:
-    """One row of more than TILES classes; the next one is `ahead`."""
+    """One row of many classes; the next one is `ahead`."""
     cdef floating block[BLOCK]
     cdef floating total[LANES]
     cdef floating total_low[LANES]
@@ -180,7 +180,7 @@ cdef void log_few(
     floating* result, Py_ssize_t result_row_stride, Py_ssize_t result_class_stride,
     Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
-    """log-softmax or log-sum-exp of the first LANES of n_rows rows of up to TILES classes."""
+    """log-softmax or log-sum-exp of the first LANES of n_rows rows of few classes."""
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
     cdef floating least[LANES]
@@ -237,7 +237,7 @@ cdef void log_many(
     RowMap kind, const floating* logits, Py_ssize_t class_stride,
     floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes, Py_ssize_t ahead,
 ) noexcept nogil:
-    """log-softmax or log-sum-exp of one row of more than TILES classes; the next one is `ahead`."""
+    """log-softmax or log-sum-exp of one row of many classes; the next one is `ahead`."""
     cdef floating block[RUN]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
@@ -296,15 +296,15 @@ cdef void map_rows(
     Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    cdef Py_ssize_t step = LANES if n_classes <= TILES else 1
+    cdef Py_ssize_t step = LANES if in_blocks(n_classes, kind != LOGSUMEXP, <floating>0.0) else 1
     cdef const floating* source = logits
     cdef floating* target = result
     cdef environment saved = enter_environment()
     for i from 0 <= i < n_rows by step:
-        if n_classes <= TILES and kind == SOFTMAX:
+        if step == LANES and kind == SOFTMAX:
             softmax_few(
                 source, row_stride, class_stride, target, result_row_stride, result_class_stride, n_rows - i, n_classes)
-        elif n_classes <= TILES:
+        elif step == LANES:
             log_few(
                 kind, source, row_stride, class_stride, target, result_row_stride, result_class_stride,
                 n_rows - i, n_classes)
@@ -358,7 +358,7 @@ cdef inline void vjp_few(
     floating* result, Py_ssize_t result_row_stride, Py_ssize_t result_class_stride,
     Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
-    """The first LANES of n_rows rows of up to TILES classes."""
+    """The first LANES of n_rows rows of few classes."""
     cdef floating p[BLOCK]
     cdef floating g[BLOCK]
     cdef floating dot[LANES]
@@ -377,7 +377,7 @@ cdef inline void vjp_many(
     const floating* probs, Py_ssize_t class_stride, const floating* grad, Py_ssize_t grad_class_stride,
     floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes,
 ) noexcept nogil:
-    """One row of more than TILES classes."""
+    """One row of many classes."""
     cdef floating p[BLOCK]
     cdef floating g[BLOCK]
     cdef floating dot[LANES]
@@ -409,10 +409,10 @@ cdef void vjp_rows(
 ) noexcept nogil:
     """p · (g - sum of g · p), the sum as if in twice the precision."""
     cdef Py_ssize_t i
-    cdef Py_ssize_t step = LANES if n_classes <= TILES else 1
+    cdef Py_ssize_t step = LANES if in_blocks(n_classes, True, <floating>0.0) else 1
     cdef environment saved = enter_environment()
     for i from 0 <= i < n_rows by step:
-        if n_classes <= TILES:
+        if step == LANES:
             vjp_few(
                 probs + i * row_stride, row_stride, class_stride,
                 grad + i * grad_row_stride, grad_row_stride, grad_class_stride,
