@@ -201,17 +201,27 @@ def test_the_gradient_is_that_of_the_loss(settings):
 
 
 @every_dtype
-def test_a_row_without_weight_costs_nothing(dtype):
+@every_setting
+@pytest.mark.parametrize("n_classes", [3, 200])
+def test_a_row_without_weight_costs_nothing(n_classes, settings, dtype):
     """Even where its logits are not finite."""
-    X, labels, parameters, _ = rows_of(5, 3, 20, False, dtype)
+    X, labels, parameters, _ = rows_of(5, n_classes, 20, False, dtype)
+    parameters *= 100
     weights = np.ones(20, dtype)
     weights[7] = 0
-    expected = _kernels.linear_loss_and_grad(X, labels, parameters, *SETTINGS[0], weights)
-    X[7] = 1e30
+    expected = _kernels.linear_loss_and_grad(X, labels, parameters, *settings, weights)
+    X[7] = np.finfo(dtype).max
     for computed, right in zip(
-        _kernels.linear_loss_and_grad(X, labels, parameters, *SETTINGS[0], weights), expected, strict=True
+        _kernels.linear_loss_and_grad(X, labels, parameters, *settings, weights), expected, strict=True
     ):
         np.testing.assert_array_equal(computed, right)
+    for wrong in (np.nan, np.inf, -np.inf):
+        logits = np.ones((20, n_classes), dtype)
+        logits[7, ::2] = wrong
+        loss, correct = _kernels.differentiate_logits(logits, labels, *settings, weights, 1.0)
+        assert np.isfinite([loss, correct]).all()
+        assert np.isfinite(logits).all()
+        assert not logits[7].any()
 
 
 @pytest.mark.parametrize("n_classes", [3, 200])

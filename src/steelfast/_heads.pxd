@@ -5,7 +5,8 @@ from a product of matrices are rounded to no less, so that pairs, as in `_loss_r
 small keeps its digits all the same: p - 1 is minus the sum of the others, and a loss near 0 their logarithm's.
 
 Logits are transposed into tiles as in `_rows`, of which only the lanes that are in use are worked on, whole registers
-of them. A row that is not finite has a loss that is NaN or infinite, by which training notices.
+of them. A NaN makes the loss NaN, by which training notices; so does an infinite logit, or makes it infinite, unless
+loss and gradient have limits there: a probability of 0, a sigmoid of 0 or 1.
 """
 from cython cimport floating
 from libc.math cimport INFINITY, exp, log
@@ -228,8 +229,7 @@ cdef inline void few_classes(
         else:
             tiles_to_rows_d(tiles, width, n_lanes, logits + i * width)
         for lane in range(n_lanes):
-            # a row without weight costs nothing, whatever its logits are
-            losses[lane] = weight[i + lane] * losses[lane] if weight[i + lane] != <floating>0.0 else <floating>0.0
+            losses[lane] = weight[i + lane] * losses[lane]
             right[lane] = weight[i + lane] if first[lane] == label[lane] else <floating>0.0
         for lane in range(n):
             total_loss += losses[lane]
@@ -296,7 +296,7 @@ cdef inline void many_classes(
                 row, n_classes, width, labels[i], <floating>1.0, weight[i] * scale, <floating>0.0, row), head.cap)
         else:
             of_row = sigmoid_row(head, row, n_classes, labels[i], weight[i] * scale / <floating> n_classes)
-        loss[0] += weight[i] * of_row if weight[i] != <floating>0.0 else 0.0
+        loss[0] += weight[i] * of_row
 
 
 cdef inline double losses_of_row(const Head* head, Py_ssize_t n_classes) noexcept nogil:

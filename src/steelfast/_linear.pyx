@@ -122,6 +122,11 @@ cdef inline void differentiate(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
     const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
 ) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n_rows):
+        # a row without weight costs nothing, whatever its logits are
+        if weight[i] == <floating>0.0:
+            memset(logits + i * width, 0, width * sizeof(floating))
     if n_classes > TILES:
         losses_of_many(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
     elif head.kind == SOFTMAX_CROSS_ENTROPY:
