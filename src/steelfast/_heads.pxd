@@ -70,7 +70,7 @@ cdef inline void first_maximum(
 
 cdef inline void softmax_tiles(
     floating* tiles, Py_ssize_t n_classes, Py_ssize_t n_lanes, const floating* numbers, const floating* label,
-    const floating* distance, const floating* first, const floating* maximum, const floating* factor, floating* losses,
+    const floating* distance, const floating* maximum, const floating* factor, floating* losses,
 ) noexcept nogil:
     """factor · (p - target) of each lane, and -log of the label's p; `distance` is from its logit to the maximum."""
     cdef floating rest[LANES]     # the sum of the other classes' exponentials
@@ -91,9 +91,8 @@ cdef inline void softmax_tiles(
         others = rest[lane]
         of_label = exp_of_difference(-distance[lane])
         scale = factor[lane] / (others + of_label)
-        # but for one of the largest, whose exponential is 1
-        e = others if first[lane] == label[lane] else others + (of_label - <floating>1.0)
-        losses[lane] = log1p(e, <floating>0.0, &low) + distance[lane]
+        # but for one of the largest, whose exponential is 1: where it is the label's, exactly the others
+        losses[lane] = log1p(others + (of_label - <floating>1.0), <floating>0.0, &low) + distance[lane]
         own[lane] = -others * scale
         rest[lane] = scale
     for lane in range(n_lanes):
@@ -213,7 +212,7 @@ cdef inline void few_classes(
                 distance[lane] = maximum[lane] - tiles[labels[i + lane] * LANES + lane]
             for lane in range(LANES):
                 factor[lane] = weight[i + lane] * scale
-            softmax_tiles(tiles, n_classes, n_lanes, numbers, label, distance, first, maximum, factor, losses)
+            softmax_tiles(tiles, n_classes, n_lanes, numbers, label, distance, maximum, factor, losses)
             if head.cap != 0.0:
                 for lane in range(n):
                     losses[lane] = capped(losses[lane], head.cap)
