@@ -205,12 +205,26 @@ def test_the_scaling_is_that_of_scikit_learn(weighted):
     X = rng.standard_normal((1000, 12)) * 10.0 ** np.linspace(-120, 120, 12)
     X = np.column_stack([X, np.full(1000, 0.1), np.zeros(1000), np.full(1000, 7e8), 1e6 + rng.random(1000), X[:, 5]])
     X[:, -1] = np.float32(0.3)
+    X = np.column_stack([X, 1e8 + 1e-3 * rng.random(1000)])  # hardly varies
     weights = rng.integers(0, 3, 1000) / 2 if weighted else None
     expected = StandardScaler().fit(X, sample_weight=weights)
     mean, scale = scaling_of(X, weights)
     np.testing.assert_allclose(mean, expected.mean_, rtol=1e-11)
     np.testing.assert_allclose(scale, expected.scale_, rtol=1e-11)
     assert list(scale[[12, 13, 14, 16]]) == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("factor", [1e-14, 1.0, 1e14])
+def test_the_scaling_is_the_same_on_every_scale_of_the_weights(factor):
+    rng = np.random.default_rng(0)
+    constants, weights = np.exp(rng.uniform(-9, 9, 200)), rng.random(1000)
+    X = np.column_stack([rng.standard_normal((1000, 2)) + 5, np.tile(constants, (1000, 1))])
+    expected_mean = np.average(X, axis=0, weights=weights)
+    expected_scale = np.sqrt(np.average((X[:, :2] - expected_mean[:2]) ** 2, axis=0, weights=weights))
+    mean, scale = scaling_of(X, factor * weights)
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-12)
+    np.testing.assert_allclose(scale[:2], expected_scale, rtol=1e-12)
+    np.testing.assert_array_equal(scale[2:], 1)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7e8, 1e-300])

@@ -24,8 +24,8 @@ _MOST_PARAMETERS = 1 << 15
 def scaling_of(X: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Scaling:
     """Mean and standard deviation of each feature, where each row counts its weight; 1 for one that does not vary.
 
-    What scikit-learn's `StandardScaler` finds. That takes 1 ms, a tenth of a fit, most of it Python with the GIL held;
-    this a tenth of it.
+    What scikit-learn's `StandardScaler` finds, but that the scale of the weights does not decide what varies. It takes
+    1 ms, a tenth of a fit, most of it Python with the GIL held; this a tenth of it.
     """
     n = float(len(X) if weights is None else weights.sum())
 
@@ -39,9 +39,8 @@ def scaling_of(X: NDArray[np.float64], weights: NDArray[np.float64] | None = Non
         rounding = mean_of(deviation)
         deviation *= deviation
         variance = mean_of(deviation) - rounding**2
-        # what the rounding of a constant amounts to, as in scikit-learn
-        eps = np.finfo(np.float64).eps
-        constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+        # what the rounding of a constant amounts to, at most
+        constant = variance <= (len(X) * mean * np.finfo(np.float64).eps) ** 2
         return mean, np.where(constant, 1.0, np.sqrt(variance))
 
 
