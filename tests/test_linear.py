@@ -28,6 +28,7 @@ SHAPES = [
     (27, 7, 40, 1),
     (10, 200, 100, 33),
     (3, 130, 50, 7),
+    (2, 2500, 12, 5),
     (40, 16, 333, 100),
     (600, 40, 90, 90),
     (1, 1, 20, 3),
@@ -280,9 +281,23 @@ def test_gradients_of_the_sigmoids_keep_their_digits(dtype, scale, n_classes, se
     assert (error <= 8 * terms * slope / n_classes + np.finfo(dtype).tiny / np.finfo(dtype).eps).all()
 
 
+@every_setting
+@pytest.mark.parametrize("n_classes", [3, 200])
+@every_dtype
+def test_a_loss_of_what_is_no_number_is_none(dtype, n_classes, settings):
+    """Wherever it stands: by that training notices."""
+    for wrong in (0, 1, n_classes - 1):
+        logits = np.zeros((20, n_classes), dtype)
+        logits[7, wrong] = np.nan
+        loss, _ = _kernels.differentiate_logits(logits, np.ones(20, np.int64), *settings, None, 1.0)
+        assert np.isnan(loss)
+        assert np.isnan(logits[7]).any()
+        assert np.isfinite(np.delete(logits, 7, axis=0)).all()
+
+
 def test_the_first_of_equal_logits_is_what_is_predicted():
     for n_classes in (3, 200):
-        for label in (0, n_classes - 1):
+        for label in (0, 1, n_classes - 1):
             X, labels = np.zeros((5, 2)), np.full(5, label)
             _, correct, _ = _kernels.linear_loss_and_grad(X, labels, np.zeros((3, n_classes)), *SETTINGS[0], None)
             assert correct == (5 if label == 0 else 0)
