@@ -295,6 +295,13 @@ def test_a_loss_of_what_is_no_number_is_none(dtype, n_classes, settings):
         assert np.isfinite(np.delete(logits, 7, axis=0)).all()
 
 
+def test_a_label_that_float32_cannot_count_to():
+    label = 2**24 + 1
+    logits = np.zeros((1, 2**24 + 8), np.float32)
+    _kernels.differentiate_logits(logits, np.array([label]), *SETTINGS[2], None, 1.0)
+    assert np.flatnonzero(logits[0] < 0).tolist() == [label]
+
+
 def test_the_first_of_equal_logits_is_what_is_predicted():
     for n_classes in (3, 200):
         for label in (0, 1, n_classes - 1):

@@ -128,45 +128,41 @@ cdef inline floating sigmoid_entry(
 
 
 cdef inline void sigmoid_tiles(
-    HeadKind kind, floating* tiles, Py_ssize_t n_tiles, Py_ssize_t n_lanes, const floating* start,
-    const floating* numbers, const floating* label, const floating* factor, floating off, floating on,
-    floating n_classes, floating* losses,
+    HeadKind kind, floating* tiles, Py_ssize_t n_tiles, Py_ssize_t n_lanes, const floating* numbers,
+    const floating* label, const floating* end, const floating* factor, floating off, floating on, floating* losses,
 ) noexcept nogil:
-    """factor times the slope of each entry, and the sum of the losses of each lane, up to n_classes.
-
-    Class numbers[j] + start[lane] stands in tile j.
-    """
-    cdef floating place, end, scale, loss, total, slope
+    """factor times the slope of each entry, and the sum of the losses of each lane, of the numbers before its end."""
+    cdef floating place, last, scale, loss, total, slope
     cdef Py_ssize_t lane, j
     for lane in range(n_lanes):
-        place = label[lane] - start[lane]
-        end = n_classes - start[lane]
+        place = label[lane]
+        last = end[lane]
         scale = factor[lane]
         total = <floating>0.0
         for j in range(n_tiles):
             loss = sigmoid_entry(kind, tiles[j * LANES + lane], on if numbers[j] == place else off, &slope)
-            total = total + (loss if numbers[j] < end else <floating>0.0)
+            total = total + (loss if numbers[j] < last else <floating>0.0)
             tiles[j * LANES + lane] = slope * scale
         losses[lane] = total
 
 
 cdef inline void each_sigmoid(
-    const Head* head, floating* tiles, Py_ssize_t n_tiles, Py_ssize_t n_lanes, const floating* start,
-    const floating* numbers, const floating* label, const floating* factor, floating n_classes, floating* losses,
+    const Head* head, floating* tiles, Py_ssize_t n_tiles, Py_ssize_t n_lanes, const floating* numbers,
+    const floating* label, const floating* end, const floating* factor, floating* losses,
 ) noexcept nogil:
     # the kind is a constant in each call, so that each has a loop of its own
     if head.kind == EACH_SIGMOID_CROSS_ENTROPY:
         sigmoid_tiles(
-            EACH_SIGMOID_CROSS_ENTROPY, tiles, n_tiles, n_lanes, start, numbers, label, factor, <floating> head.off,
-            <floating> head.on, n_classes, losses)
+            EACH_SIGMOID_CROSS_ENTROPY, tiles, n_tiles, n_lanes, numbers, label, end, factor, <floating> head.off,
+            <floating> head.on, losses)
     elif head.kind == EACH_SIGMOID_MSE:
         sigmoid_tiles(
-            EACH_SIGMOID_MSE, tiles, n_tiles, n_lanes, start, numbers, label, factor, <floating> head.off,
-            <floating> head.on, n_classes, losses)
+            EACH_SIGMOID_MSE, tiles, n_tiles, n_lanes, numbers, label, end, factor, <floating> head.off,
+            <floating> head.on, losses)
     else:
         sigmoid_tiles(
-            EACH_SIGMOID_MSE_WITHOUT_SLOPE, tiles, n_tiles, n_lanes, start, numbers, label, factor, <floating> head.off,
-            <floating> head.on, n_classes, losses)
+            EACH_SIGMOID_MSE_WITHOUT_SLOPE, tiles, n_tiles, n_lanes, numbers, label, end, factor, <floating> head.off,
+            <floating> head.on, losses)
 
 
 cdef inline void few_classes(
@@ -186,6 +182,7 @@ cdef inline void few_classes(
     cdef floating first[LANES]
     cdef floating losses[LANES]
     cdef floating right[LANES]
+    cdef floating end[LANES]
     cdef floating numbers[TILES]
     cdef Py_ssize_t group = REGISTER // <Py_ssize_t> sizeof(floating)
     cdef Py_ssize_t i, j, lane, n, n_lanes
@@ -195,6 +192,7 @@ cdef inline void few_classes(
         return
     fill_lanes(<floating>0.0, label)
     fill_lanes(<floating>0.0, distance)
+    fill_lanes(<floating> n_classes, end)
     for j in range(n_classes):
         numbers[j] = <floating> j
     for i from 0 <= i < n_rows by LANES:
@@ -217,12 +215,11 @@ cdef inline void few_classes(
                 for lane in range(n):
                     losses[lane] = capped(losses[lane], head.cap)
         else:
-            fill_lanes(<floating>0.0, maximum)
             for lane in range(LANES):
                 factor[lane] = weight[i + lane] * scale / <floating> n_classes
             sigmoid_tiles(
-                kind, tiles, n_classes, n_lanes, maximum, numbers, label, factor, <floating> head.off,
-                <floating> head.on, <floating> n_classes, losses)
+                kind, tiles, n_classes, n_lanes, numbers, label, end, factor, <floating> head.off, <floating> head.on,
+                losses)
         if floating is float:
             tiles_to_rows_f(tiles, width, n_lanes, logits + i * width)
         else:
@@ -252,8 +249,8 @@ cdef inline double sigmoid_row(
 ) noexcept nogil:
     """factor times the slopes of a row, whose neighbouring entries are lanes; returns the sum of its losses."""
     cdef floating tiles[BLOCK]
-    cdef floating start[LANES]
-    cdef floating labels[LANES]
+    cdef floating labels[LANES]      # and the number of classes, from each lane's first on: the differences are exact
+    cdef floating end[LANES]
     cdef floating factors[LANES]
     cdef floating losses[LANES]
     cdef floating numbers[TILES]
@@ -261,17 +258,16 @@ cdef inline double sigmoid_row(
     cdef double total = 0.0
     for j in range(TILES):
         numbers[j] = <floating> (j * LANES)
-    fill_lanes(<floating> label, labels)
     fill_lanes(factor, factors)
     for j from 0 <= j < n_classes by BLOCK:
         n = min(BLOCK, n_classes - j)
         for lane in range(LANES):
-            start[lane] = <floating> (j + lane)
+            labels[lane] = <floating> (label - j - lane)
+            end[lane] = <floating> (n_classes - j - lane)
             tiles[(n - 1) // LANES * LANES + lane] = <floating>0.0
         memcpy(tiles, row + j, n * sizeof(floating))
         each_sigmoid(
-            head, tiles, (n + LANES - 1) // LANES, LANES, start, numbers, labels, factors,
-            <floating> n_classes, losses)
+            head, tiles, (n + LANES - 1) // LANES, LANES, numbers, labels, end, factors, losses)
         memcpy(row + j, tiles, n * sizeof(floating))
         for lane in range(LANES):
             total += losses[lane]
