@@ -148,6 +148,18 @@ def test_epochs_end_where_the_finite_numbers_do(dtype, n_finite):
 
 
 @every_dtype
+def test_epochs_end_with_a_loss_that_is_not_finite(dtype):
+    """Though every parameter is."""
+    X, labels, parameters = np.full((4, 1), 10, dtype), np.zeros(4, np.int64), np.zeros((2, 3), dtype)
+    parameters[0, 0] = -np.finfo(dtype).max
+    plan = SGD(0.1).begin(parameters, 3)
+    orders = np.tile(np.arange(4), (3, 1))
+    figures = _kernels.train_linear_epochs(X, labels, orders, parameters, 4, *SETTINGS[0], None, 0.0, plan)
+    assert figures[:, 0].tolist() == [[np.inf]]
+    assert np.isfinite(parameters).all()
+
+
+@every_dtype
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_its_steps_are_those_of_the_optimizer(name, dtype):
     """And what is remembered goes along to the next epoch, and to the steps after it."""
