@@ -231,15 +231,22 @@ cdef inline floating exp(floating x) noexcept nogil:
     return multiply_add(w, power, power) * rest
 
 
+cdef inline floating plain_base(floating example) noexcept nogil:
+    """What `exp_parts` reduces by for exp(x) itself."""
+    if floating is float:
+        return <float>(12582912.0 + 127.0)
+    else:
+        return 6755399441055744.0 + 1023.0
+
+
 cdef inline floating exp_of_difference(floating d) noexcept nogil:
     """exp(d) for d <= 0: below one unit in the last place of a normal number, 0 where that is smaller; NaN of NaN."""
     cdef floating power, w
     if floating is float:
         d = <float>-88.03 if <float>-88.03 > d else d               # where `power` is 0
-        w = exp_parts(d, <float>(12582912.0 + 127.0), &power)
     else:
         d = -709.2 if -709.2 > d else d
-        w = exp_parts(d, 6755399441055744.0 + 1023.0, &power)
+    w = exp_parts(d, plain_base(d), &power)
     return multiply_add(w, power, power)
 
 
@@ -466,10 +473,7 @@ cdef inline floating tanh(floating x) noexcept nogil:
     cdef floating d = x + x if x < <floating>0.0 else -(x + x)
     cdef floating power, w, e, e_low, total, low, quotient, product, product_low, rest
     d = <floating>-40.0 if d < <floating>-40.0 else d               # 1 to the last digit, and the power is normal
-    if floating is float:
-        w = exp_parts(d, <float>(12582912.0 + 127.0), &power)       # the base of an exp with no scale
-    else:
-        w = exp_parts(d, 6755399441055744.0 + 1023.0, &power)
+    w = exp_parts(d, plain_base(d), &power)
     e = fast_two_sum(power - <floating>1.0, w * power, &e_low)
     total = fast_two_sum(<floating>2.0, e, &low)
     quotient = -e / total

@@ -66,7 +66,7 @@ cdef inline bint in_blocks(Py_ssize_t n_classes, bint stores, floating example) 
     """Whether rows of so many classes are worked on LANES at a time.
 
     A block of more doubles does not fit the first cache together with the rows that it comes from and those that it is
-    stored to. (With registers of 64 bytes it was faster nevertheless.)
+    stored to. (With registers of 64 bytes one row at a time was no better.)
     """
     if floating is float:
         return n_classes <= TILES

