@@ -48,6 +48,22 @@ cdef inline bint same_shape_and_type(cnp.ndarray a, cnp.ndarray b) noexcept:
     return cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(b) and cnp.PyArray_SAMESHAPE(a, b)
 
 
+cdef inline bint are_apart(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Two C-contiguous arrays that share no byte."""
+    return (
+        cnp.PyArray_BYTES(a) + cnp.PyArray_NBYTES(a) <= cnp.PyArray_BYTES(b)
+        or cnp.PyArray_BYTES(b) + cnp.PyArray_NBYTES(b) <= cnp.PyArray_BYTES(a)
+    )
+
+
+cdef inline bint is_plain_target(object out, cnp.ndarray x) noexcept:
+    """What a kernel may write to while it reads x, which is plain: like x, writeable, x itself or apart from it."""
+    return (
+        is_plain(out) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray> out) and same_shape_and_type(x, <cnp.ndarray> out)
+        and (cnp.PyArray_DATA(<cnp.ndarray> out) == cnp.PyArray_DATA(x) or are_apart(<cnp.ndarray> out, x))
+    )
+
+
 cdef inline cnp.ndarray new_array(int n_dimensions, cnp.npy_intp* shape, int type_number):
     return cnp.PyArray_EMPTY(n_dimensions, shape, type_number, 0)
 

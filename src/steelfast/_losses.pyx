@@ -16,11 +16,13 @@ from steelfast._arrays cimport (
     Layout,
     PyArray_Scalar,
     allow_threads,
+    are_apart,
     empty_like,
     end_allow_threads,
     is_float32,
     is_plain,
     is_plain_rows,
+    is_plain_target,
     layout_of,
     new_array,
     same_shape_and_type,
@@ -662,9 +664,32 @@ cdef inline int as_reduction(object reduction) except -1:
     return NONE
 
 
+cdef double total_weight(
+    const int64_t* labels, const floating* class_weight, const floating* sample_weight, Py_ssize_t n_rows,
+) noexcept nogil:
+    """What the mean divides by: the weight of all rows whose label is not negative (a label's row weighs as its class).
+    """
+    cdef environment saved = enter_environment()
+    cdef Py_ssize_t i
+    cdef double weight, low
+    cdef double total = 0.0
+    cdef double total_low = 0.0
+    for i in range(n_rows):
+        if labels != NULL and labels[i] < 0:
+            continue
+        weight = 1.0 if sample_weight == NULL else sample_weight[i]
+        if labels != NULL and class_weight != NULL:
+            weight *= class_weight[labels[i]]
+        total = two_sum(total, weight, &low)
+        total_low += low
+    leave_environment(saved)
+    # a sum that overflows has no low part
+    return total + total_low if total < INFINITY else total
+
+
 cdef object run_cross_entropy(
     cnp.ndarray x, const int64_t* labels, cnp.ndarray probs, cnp.ndarray class_weight, cnp.ndarray sample_weight,
-    double smoothing, double divisor, Reduction reduction, bint with_loss, cnp.ndarray grad,
+    double smoothing, bint ignoring, Reduction reduction, bint with_loss, cnp.ndarray grad,
 ):
     """Allocates what the loss needs, runs the kernel, returns the loss: a pair's sum, or an array for "none"."""
     cdef Py_ssize_t n_classes = cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1)
@@ -677,6 +702,7 @@ cdef object run_cross_entropy(
     cdef void* grad_data = NULL if grad is None else cnp.PyArray_DATA(grad)
     cdef float total_f[2]
     cdef double total_d[2]
+    cdef double divisor = <double> n_rows
     cdef double scale = 1.0
     cdef double scale_low = 0.0
     cdef bint single = is_float32(x)
@@ -684,11 +710,16 @@ cdef object run_cross_entropy(
     if with_loss and reduction == NONE:
         losses = new_array(cnp.PyArray_NDIM(x) - 1, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
         losses_data = cnp.PyArray_DATA(losses)
+    state = allow_threads(n_rows * n_classes)
     if reduction == MEAN:
+        if class_weight is not None or sample_weight is not None or ignoring:
+            if single:
+                divisor = total_weight(labels, <const float*> class_data, <const float*> sample_data, n_rows)
+            else:
+                divisor = total_weight(labels, <const double*> class_data, <const double*> sample_data, n_rows)
         # with nothing to average, the loss is NaN, and no row has a gradient
         scale = reciprocal[double](divisor, 0.0, &scale_low) if divisor != 0.0 else 0.0
         scale_low = scale_low if divisor != 0.0 else 0.0
-    state = allow_threads(n_rows * n_classes)
     if single:
         cross_entropy_rows[float](
             <const float*> cnp.PyArray_DATA(x), n_rows, n_classes, labels, <const float*> probs_data,
@@ -732,21 +763,27 @@ cdef object softmax_cross_entropy_parts(
     cdef cnp.ndarray row_weights = None
     cdef const int64_t* labels_data = NULL
     cdef Reduction kind = <Reduction> as_reduction(reduction)
-    cdef double divisor
     if (
-        out is None and class_weight is None and sample_weight is None and ignore_index is None
-        and PyFloat_CheckExact(label_smoothing) and label_smoothing == 0.0 and is_plain_rows(logits)
-        and cnp.PyArray_NDIM(logits) == 2
+        ignore_index is None and PyFloat_CheckExact(label_smoothing) and 0.0 <= <double> label_smoothing <= 1.0
+        and is_plain_rows(logits) and cnp.PyArray_NDIM(logits) == 2
+        and (class_weight is None or are_plain_weights(class_weight, logits, 1))
+        and (sample_weight is None or are_plain_weights(sample_weight, logits, 0))
     ):
         x = logits
         if is_plain(targets) and same_shape_and_type(x, targets):
             probs = targets
         elif are_plain_labels(x, targets):
             labels_data = <const int64_t*> cnp.PyArray_DATA(<cnp.ndarray> targets)
-        if probs is not None or labels_data != NULL:
-            result = empty_like(x) if with_grad else None
+        if (probs is not None or labels_data != NULL) and (
+            out is None or (
+                is_plain_target(out, x) and are_apart(out, targets)
+                and (class_weight is None or are_apart(out, class_weight))
+                and (sample_weight is None or are_apart(out, sample_weight))
+            )
+        ):
+            result = None if not with_grad else empty_like(x) if out is None else out
             loss = run_cross_entropy(
-                x, labels_data, probs, None, None, 0.0, <double> cnp.PyArray_DIM(x, 0), kind, with_loss, result,
+                x, labels_data, probs, class_weight, sample_weight, label_smoothing, False, kind, with_loss, result,
             )
             return loss, result
     # the general path
@@ -776,10 +813,9 @@ cdef object softmax_cross_entropy_parts(
         apart = [given] + [np.asarray(w) for w in (class_weight, sample_weight) if w is not None]
         result = workspace(out, shape, dtype, compute, x, apart=apart, contiguous=True)
     x = np.ascontiguousarray(x)
-    divisor = total_weight(labels, weights, row_weights, row_shape)
     loss = run_cross_entropy(
         x, NULL if labels is None else <int64_t*> cnp.PyArray_DATA(labels), probs, weights, row_weights,
-        smoothing, divisor, kind, with_loss, result,
+        smoothing, ignore_index is not None, kind, with_loss, result,
     )
     if with_loss:
         loss = delivered(np.asarray(loss), None, dtype)
@@ -804,13 +840,25 @@ cdef bint are_plain_labels(cnp.ndarray x, object targets) noexcept:
     return valid
 
 
-cdef object total_weight(object labels, object class_weight, object sample_weight, tuple row_shape):
-    """What the mean divides by: the weight of all rows that are not ignored (a label's row weighs as its class)."""
-    weight = np.ones(row_shape) if sample_weight is None else sample_weight.astype(np.float64)
-    with FloatingPointState(), np.errstate(all="ignore"):
-        if labels is not None:
-            weight = np.where(labels < 0, 0.0, weight if class_weight is None else weight * class_weight[labels])
-        return weight.sum()
+cdef bint are_plain_weights(object weights, cnp.ndarray x, int axis) noexcept:
+    """A weight for each row (axis 0) or class (axis 1) of x, of its type, finite and not negative."""
+    if not is_plain(weights) or cnp.PyArray_NDIM(<cnp.ndarray> weights) != 1:
+        return False
+    if cnp.PyArray_TYPE(<cnp.ndarray> weights) != cnp.PyArray_TYPE(x):
+        return False
+    if cnp.PyArray_DIM(<cnp.ndarray> weights, 0) != cnp.PyArray_DIM(x, axis):
+        return False
+    if is_float32(x):
+        return are_weights(<const float*> cnp.PyArray_DATA(<cnp.ndarray> weights), cnp.PyArray_DIM(x, axis))
+    return are_weights(<const double*> cnp.PyArray_DATA(<cnp.ndarray> weights), cnp.PyArray_DIM(x, axis))
+
+
+cdef inline bint are_weights(const floating* weights, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef bint valid = True
+    for i in range(n):
+        valid &= (weights[i] >= <floating>0.0) & (weights[i] < <floating>INFINITY)
+    return valid
 
 
 cdef object element_loss_parts(

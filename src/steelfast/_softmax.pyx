@@ -14,14 +14,17 @@ cimport numpy as cnp
 from steelfast._arrays cimport (
     Layout,
     allow_threads,
+    are_apart,
     empty_like,
     end_allow_threads,
     is_float32,
     is_plain,
     is_plain_rows,
+    is_plain_target,
     layout_of,
     layout_of_rows,
     new_array,
+    same_shape_and_type,
 )
 from steelfast._elementary cimport (
     enter_environment,
@@ -528,8 +531,27 @@ cdef void run_rows(RowMap kind, bint single, const Layout* source, const Layout*
             )
 
 
-cdef object plain_rows(RowMap kind, cnp.ndarray x):
-    """The fast path: a plain array along its last axis into a new array."""
+cdef void run_vjp(bint single, const Layout* p, const Layout* g, const Layout* target) noexcept nogil:
+    cdef Py_ssize_t slab
+    for slab in range(target.n_slabs):
+        if single:
+            vjp_rows[float](
+                <const float*> p.data + slab * p.slab_stride, p.row_stride, p.class_stride,
+                <const float*> g.data + slab * g.slab_stride, g.row_stride, g.class_stride,
+                <float*> target.data + slab * target.slab_stride, target.row_stride, target.class_stride,
+                target.n_rows, target.n_classes,
+            )
+        else:
+            vjp_rows[double](
+                <const double*> p.data + slab * p.slab_stride, p.row_stride, p.class_stride,
+                <const double*> g.data + slab * g.slab_stride, g.row_stride, g.class_stride,
+                <double*> target.data + slab * target.slab_stride, target.row_stride, target.class_stride,
+                target.n_rows, target.n_classes,
+            )
+
+
+cdef object plain_rows(RowMap kind, cnp.ndarray x, object out):
+    """The fast path: a plain array along its last axis into a plain target or a new array."""
     cdef Layout source = layout_of_rows(x)
     cdef Layout target = source
     cdef cnp.ndarray result
@@ -538,7 +560,7 @@ cdef object plain_rows(RowMap kind, cnp.ndarray x):
         result = new_array(cnp.PyArray_NDIM(x) - 1, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
         target.row_stride = 1
     else:
-        result = empty_like(x)
+        result = empty_like(x) if out is None else out
     target.data = cnp.PyArray_BYTES(result)
     state = allow_threads(source.n_rows * source.n_classes)
     run_rows(kind, single, &source, &target)
@@ -577,9 +599,9 @@ cdef object elements(ElementMap kind, object x, object out):
     cdef cnp.ndarray source, result
     cdef Py_ssize_t n
     cdef bint single
-    if out is None and is_plain(x):
+    if is_plain(x) and (out is None or is_plain_target(out, x)):
         source = x
-        result = empty_like(source)
+        result = empty_like(source) if out is None else out
         dtype = None
     else:
         source, dtype = as_floating(x, "x")
@@ -594,6 +616,20 @@ cdef object elements(ElementMap kind, object x, object out):
         map_elements(kind, <const double*> cnp.PyArray_DATA(source), <double*> cnp.PyArray_DATA(result), n)
     end_allow_threads(state)
     return result if dtype is None else delivered(result, out, dtype)
+
+
+cdef bint is_plain_jacobian(object out, cnp.ndarray p) noexcept:
+    """What the Jacobian of p, which is plain, may be written to."""
+    cdef int k
+    cdef int last = cnp.PyArray_NDIM(p) - 1
+    if not is_plain(out) or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> out):
+        return False
+    if cnp.PyArray_TYPE(<cnp.ndarray> out) != cnp.PyArray_TYPE(p) or cnp.PyArray_NDIM(<cnp.ndarray> out) != last + 2:
+        return False
+    for k in range(last + 1):
+        if cnp.PyArray_DIM(<cnp.ndarray> out, k) != cnp.PyArray_DIM(p, k):
+            return False
+    return cnp.PyArray_DIM(<cnp.ndarray> out, last + 1) == cnp.PyArray_DIM(p, last) and are_apart(<cnp.ndarray> out, p)
 
 
 cdef inline bint is_last_axis(object axis, cnp.ndarray x):
@@ -652,8 +688,8 @@ def softmax(logits, axis=-1, *, out=None):
     >>> steelfast.softmax(np.array([[0.0, 1.0, -np.inf]])).round(4)
     array([[0.2689, 0.7311, 0.    ]])
     """
-    if out is None and is_plain_rows(logits) and is_last_axis(axis, logits):
-        return plain_rows(SOFTMAX, logits)
+    if is_plain_rows(logits) and is_last_axis(axis, logits) and (out is None or is_plain_target(out, logits)):
+        return plain_rows(SOFTMAX, logits, out)
     return rows_of_any(SOFTMAX, logits, axis, out, True)
 
 
@@ -704,8 +740,8 @@ def log_softmax(logits, axis=-1, *, out=None):
     >>> steelfast.log_softmax(np.array([0.0, 40.0], np.float32))
     array([-4.000000e+01, -4.248354e-18], dtype=float32)
     """
-    if out is None and is_plain_rows(logits) and is_last_axis(axis, logits):
-        return plain_rows(LOG_SOFTMAX, logits)
+    if is_plain_rows(logits) and is_last_axis(axis, logits) and (out is None or is_plain_target(out, logits)):
+        return plain_rows(LOG_SOFTMAX, logits, out)
     return rows_of_any(LOG_SOFTMAX, logits, axis, out, True)
 
 
@@ -757,7 +793,7 @@ def logsumexp(logits, axis=-1, *, keepdims=False):
     """
     # a single row gives a scalar
     if not keepdims and is_plain_rows(logits) and is_last_axis(axis, logits) and cnp.PyArray_NDIM(logits) > 1:
-        return plain_rows(LOGSUMEXP, logits)
+        return plain_rows(LOGSUMEXP, logits, None)
     return rows_of_any(LOGSUMEXP, logits, axis, None, keepdims)
 
 
@@ -802,13 +838,15 @@ def softmax_jacobian(probs, *, out=None):
     cdef Py_ssize_t n_rows, n_classes
     cdef bint single
     cdef int k
-    if out is None and is_plain_rows(probs) and cnp.PyArray_NDIM(probs) <= LARGEST_NDIM:
+    if is_plain_rows(probs) and cnp.PyArray_NDIM(probs) <= LARGEST_NDIM and (
+        out is None or is_plain_jacobian(out, probs)
+    ):
         p = probs
         n_classes = cnp.PyArray_DIM(p, cnp.PyArray_NDIM(p) - 1)
         for k in range(cnp.PyArray_NDIM(p)):
             dimensions[k] = cnp.PyArray_DIM(p, k)
         dimensions[cnp.PyArray_NDIM(p)] = n_classes
-        result = new_array(cnp.PyArray_NDIM(p) + 1, dimensions, cnp.PyArray_TYPE(p))
+        result = new_array(cnp.PyArray_NDIM(p) + 1, dimensions, cnp.PyArray_TYPE(p)) if out is None else out
         dtype = None
     else:
         p, dtype = as_floating(probs, "probs")
@@ -870,13 +908,23 @@ def softmax_vjp(probs, grad, axis=-1, *, out=None):
     cdef Layout p_layout, g_layout, target
     cdef cnp.ndarray p, g, result
     cdef int along
-    cdef Py_ssize_t slab
     cdef bint single
+    if (
+        is_plain_rows(probs) and is_plain(grad) and same_shape_and_type(probs, grad) and is_last_axis(axis, probs)
+        and (out is None or (is_plain_target(out, probs) and is_plain_target(out, grad)))
+    ):
+        result = empty_like(probs) if out is None else out
+        p_layout = layout_of_rows(probs)
+        g_layout = layout_of_rows(grad)
+        target = layout_of_rows(result)
+        state = allow_threads(cnp.PyArray_SIZE(result))
+        run_vjp(is_float32(result), &p_layout, &g_layout, &target)
+        end_allow_threads(state)
+        return result
     p, g, compute, dtype = as_pair(probs, "probs", grad, "grad")
     along = as_axis(axis, p, "probs")
     shape = (<object> p).shape
     result = workspace(out, shape, dtype, compute, p, g, contiguous=False)
-    single = is_float32(p)
     if cnp.PyArray_SIZE(p):
         # one way through all three: C order where any of them cannot be seen as rows in place
         if not (
@@ -888,26 +936,9 @@ def softmax_vjp(probs, grad, axis=-1, *, out=None):
             layout_of(p, along, &p_layout)
             layout_of(g, along, &g_layout)
             layout_of(result, along, &target)
+        single = is_float32(p)
         with nogil:
-            for slab in range(target.n_slabs):
-                if single:
-                    vjp_rows[float](
-                        <const float*> p_layout.data + slab * p_layout.slab_stride,
-                        p_layout.row_stride, p_layout.class_stride,
-                        <const float*> g_layout.data + slab * g_layout.slab_stride,
-                        g_layout.row_stride, g_layout.class_stride,
-                        <float*> target.data + slab * target.slab_stride, target.row_stride, target.class_stride,
-                        target.n_rows, target.n_classes,
-                    )
-                else:
-                    vjp_rows[double](
-                        <const double*> p_layout.data + slab * p_layout.slab_stride,
-                        p_layout.row_stride, p_layout.class_stride,
-                        <const double*> g_layout.data + slab * g_layout.slab_stride,
-                        g_layout.row_stride, g_layout.class_stride,
-                        <double*> target.data + slab * target.slab_stride, target.row_stride, target.class_stride,
-                        target.n_rows, target.n_classes,
-                    )
+            run_vjp(single, &p_layout, &g_layout, &target)
     return delivered(result, out, dtype)
 
 
