@@ -20,7 +20,7 @@ every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=str)
 every_row_kernel = pytest.mark.parametrize("kernel", ROW_KERNELS, ids=str)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 every_width = pytest.mark.parametrize(
-    "n_classes", [1, 2, 3, 7, 15, 16, 17, 26, 33, 63, 64, 65, 80, 81, 100, 128, 129, 130, 1000, 3000]
+    "n_classes", [1, 2, 3, 7, 15, 16, 17, 26, 33, 63, 64, 65, 80, 81, 100, 112, 113, 128, 129, 130, 1000, 3000]
 )
 
 

@@ -172,13 +172,14 @@ cdef inline floating exp_parts(floating x, floating base, floating* power) noexc
     multiplies by 2**-EXP_SCALE at the end rounds once, into the subnormal numbers too. For |x| up to exp_reach +
     exp_far and results that are normal numbers; the error of 1 + result is below 0.3 units in the last place.
     """
-    cdef floating shifted, k, r, r_low, t, polynomial
+    cdef floating shifted, k, r, r_low, t, square, polynomial, odd
     if floating is float:
         shifted = multiply_add(x, <float>1.4426950408889634, base)
         k = shifted - base
         r = multiply_add(-k, <float>0.693115234375, x)                 # exact: k has 10 bits, the constant 14
         r_low = k * <float>-3.194618494530941723e-5
         t = r + r_low
+        square = t * t
         polynomial = <float>0.0014035611399378534055
         polynomial = multiply_add(polynomial, t, <float>0.0083722888601249093533)
         polynomial = multiply_add(polynomial, t, <float>0.041665552233957961152)
@@ -191,18 +192,19 @@ cdef inline floating exp_parts(floating x, floating base, floating* power) noexc
         r = multiply_add(-k, 0.69314718055920820916, x)                # exact: k has 13 bits, the constant 40
         r_low = k * -7.371002565167798901834e-13
         t = r + r_low
-        polynomial = 2.499999814480861177e-8
-        polynomial = multiply_add(polynomial, t, 2.7630305693506706633e-7)
-        polynomial = multiply_add(polynomial, t, 2.7557586859778011194e-6)
-        polynomial = multiply_add(polynomial, t, 2.480149295124902719e-5)
-        polynomial = multiply_add(polynomial, t, 1.9841269505723474816e-4)
-        polynomial = multiply_add(polynomial, t, 1.3888888943758363825e-3)
-        polynomial = multiply_add(polynomial, t, 8.3333333334949941666e-3)
-        polynomial = multiply_add(polynomial, t, 4.1666666666529734437e-2)
-        polynomial = multiply_add(polynomial, t, 1.6666666666666411493e-1)
-        polynomial = multiply_add(polynomial, t, 5.000000000000010668e-1)
+        # even and odd powers by themselves: as many operations, and neither chain waits for the other
+        square = t * t
+        polynomial = multiply_add(2.7630305693506706633e-7, square, 2.480149295124902719e-5)
+        polynomial = multiply_add(polynomial, square, 1.3888888943758363825e-3)
+        polynomial = multiply_add(polynomial, square, 4.1666666666529734437e-2)
+        polynomial = multiply_add(polynomial, square, 5.000000000000010668e-1)
+        odd = multiply_add(2.499999814480861177e-8, square, 2.7557586859778011194e-6)
+        odd = multiply_add(odd, square, 1.9841269505723474816e-4)
+        odd = multiply_add(odd, square, 8.3333333334949941666e-3)
+        odd = multiply_add(odd, square, 1.6666666666666411493e-1)
+        polynomial = multiply_add(odd, t, polynomial)
         power[0] = power_d(shifted)
-    return r + multiply_add(t * t, polynomial, r_low)
+    return r + multiply_add(square, polynomial, r_low)
 
 
 cdef inline floating exp_scaled(floating x, floating base, floating* low) noexcept nogil:

@@ -21,7 +21,7 @@ from steelfast._rows cimport (
     LANES,
     anchor_of,
     are_ordinary,
-    exp_block_apart,
+    exp_block_apart_in_parts,
     exp_of_maximum,
     exp_row_apart,
     fill_lanes,
@@ -94,11 +94,12 @@ cdef inline floating label_loss(
 cdef inline void label_block(
     floating* block, Py_ssize_t n_classes, floating* maximum, Py_ssize_t n_lanes, const int64_t* labels,
     const floating* weight, floating scale, floating scale_low, floating* losses, bint with_grad,
+    const floating* next_rows, const floating* place,
 ) noexcept nogil:
     """Rows of a block, whose largest logits are known, become their gradients: scale · weight · (p - target).
 
     losses: weight · (logsumexp - label's logit) of each lane, or NULL. Lanes without a row have a weight of 0; a
-    negative label counts as 0.
+    negative label counts as 0. The last two are for `exp_block_apart_in_parts`.
     """
     cdef floating least[LANES]
     cdef floating base[LANES]
@@ -130,7 +131,8 @@ cdef inline void label_block(
         where[lane] = max(labels[lane], 0) * LANES + lane
         label_logit[lane] = block[where[lane]]
     range_of_exp(maximum, least, base)
-    exp_block_apart(block, block, n_classes, maximum, least, base, True, others, others_low, ties)
+    exp_block_apart_in_parts(
+        block, block, n_classes, maximum, least, base, True, others, others_low, ties, next_rows, place)
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
     if losses != NULL:

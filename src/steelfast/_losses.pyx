@@ -56,7 +56,7 @@ from steelfast._rows cimport (
     LANES,
     anchor_of,
     are_ordinary,
-    exp_block_apart,
+    exp_block_apart_in_parts,
     exp_of_maximum,
     exp_row_apart,
     fill_lanes,
@@ -70,6 +70,7 @@ from steelfast._rows cimport (
     maximum_row,
     range_of_exp,
     row_is_defined,
+    rows_ahead,
     settle,
     settle_rows,
     shift_rows,
@@ -169,7 +170,10 @@ cdef void few_with_labels(
                 clear_row(block + lane, LANES, n_classes)
     maximum_block(block, n_classes, maximum)
     label_block(
-        block, n_classes, maximum, n_lanes, labels + first, weight, scale, scale_low, losses, grad != NULL)
+        block, n_classes, maximum, n_lanes, labels + first, weight, scale, scale_low, losses, grad != NULL,
+        rows_ahead(logits + (first + LANES) * n_classes, n_classes, 1, n_rows - LANES, n_classes),
+        rows_ahead(grad + first * n_classes, n_classes, 1, n_rows if grad != NULL else 0, n_classes),
+    )
     if grad != NULL:
         store_rows(block, grad + first * n_classes, n_classes, 1, n_rows, n_classes, grad != logits)
 
@@ -342,7 +346,11 @@ cdef void few_with_targets(
     if not ordinary:
         shift_rows(block, n_classes, maximum)
     range_of_exp(maximum, least, base)
-    exp_block_apart(block, block, n_classes, maximum, least, base, True, others, others_low, ties)
+    exp_block_apart_in_parts(
+        block, block, n_classes, maximum, least, base, True, others, others_low, ties,
+        rows_ahead(logits + (first + LANES) * n_classes, n_classes, 1, n_rows - LANES, n_classes),
+        rows_ahead(grad + first * n_classes, n_classes, 1, n_rows if grad != NULL else 0, n_classes),
+    )
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
     if losses != NULL:
@@ -464,7 +472,8 @@ cdef void cross_entropy_rows(
     cdef floating sums[LANES]
     cdef floating sums_low[LANES]
     cdef bint with_targets = probs != NULL or smoothing != <floating>0.0
-    cdef bint few = in_blocks(n_classes, True, <floating>0.0)  # also where not: the loss is the same
+    # with or without gradient: the loss is the same
+    cdef bint few = in_blocks(n_classes, 3 if with_targets else 2, <floating>0.0)
     cdef floating* wanted = NULL if losses == NULL and total == NULL else lanes
     cdef floating low
     cdef Py_ssize_t i, n, lane

@@ -58,20 +58,21 @@ cdef enum:
     LANES = 16
     TILES = 128
     BLOCK = 2048          # LANES * TILES
-    FETCHED = 32          # classes from which on a block of rows is fetched ahead
+    FETCHED = 1536        # bytes of a block of rows from which on it is fetched ahead
+    PART = 16             # the most tiles of a block that are worked on before more is fetched
     RUN = 256             # the most entries of a long row that are worked on at a time
 
 
-cdef inline bint in_blocks(Py_ssize_t n_classes, bint stores, floating example) noexcept nogil:
-    """Whether rows of so many classes are worked on LANES at a time.
+cdef inline bint in_blocks(Py_ssize_t n_classes, Py_ssize_t n_arrays, floating example) noexcept nogil:
+    """Whether rows of so many classes are worked on LANES at a time, in a kernel that reads or writes so many arrays.
 
-    A block of more doubles does not fit the first cache together with the rows that it comes from and those that it is
-    stored to. (With registers of 64 bytes one row at a time was no better.)
+    Blocks of more doubles do not fit the first cache together with the rows that they come from and those that they
+    are stored to. (With registers of 64 bytes one row at a time was no better.)
     """
     if floating is float:
         return n_classes <= TILES
     else:
-        return n_classes <= (80 if stores and REGISTER < 64 else TILES)
+        return n_classes <= (TILES if n_arrays < 2 or REGISTER >= 64 else 112 if n_arrays == 2 else 80)
 
 
 # --- moving ------------------------------------------------------------------------------------------------------
@@ -143,14 +144,19 @@ cdef inline void store_rows(
                 target[i * row_stride + j * class_stride] = block[j * LANES + i]
 
 
-cdef inline void fetch_rows(
+cdef inline const floating* rows_ahead(
     const floating* rows, Py_ssize_t row_stride, Py_ssize_t class_stride, Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
-    """Have the memory fetch the next LANES of n_rows rows while exp computes, where it would not by itself."""
-    cdef bint wanted = (
-        (n_rows >= LANES) & (n_classes >= FETCHED) & (class_stride == 1) & (row_stride == n_classes))
-    # no branch: what it would know about the number of classes spoils the loops that follow
-    fetch(rows, wanted * LANES * n_classes * sizeof(floating))
+    """The next LANES of n_rows rows, if the memory is to fetch them while exp computes: it would not by itself."""
+    cdef Py_ssize_t n_bytes = LANES * n_classes * <Py_ssize_t> sizeof(floating)
+    cdef bint ahead = (n_rows >= LANES) & (n_bytes >= FETCHED) & (class_stride == 1) & (row_stride == n_classes)
+    return rows if ahead else NULL
+
+
+cdef inline void fetch_part(const floating* rows, Py_ssize_t first, Py_ssize_t n_tiles) noexcept nogil:
+    """What is wanted of LANES rows, or NULL: as much, and as far from their start, as these tiles of a block are."""
+    if rows != NULL:
+        fetch(rows + first * LANES, n_tiles * LANES * sizeof(floating))
 
 
 cdef inline Py_ssize_t load_run(
@@ -457,6 +463,43 @@ cdef inline void exp_block_apart(
         others[lane] = sum_
         others_low[lane] = sum_low
         ties[lane] += <floating>n_tiles - n_others
+
+
+cdef inline void exp_block_in_parts(
+    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* least, const floating* base,
+    floating* total, floating* total_low, const floating* next_rows, const floating* place,
+) noexcept nogil:
+    """`exp_block`, while the memory fetches the rows that come next and the place of the results, from `rows_ahead`.
+
+    A part at a time: all of them at once are more than it can take, and it would be waited for.
+    """
+    cdef Py_ssize_t j, n
+    if next_rows == NULL and place == NULL:
+        exp_block(logits, exps, n_tiles, least, base, total, total_low)
+        return
+    for j from 0 <= j < n_tiles by PART:
+        n = min(PART, n_tiles - j)
+        fetch_part(next_rows, j, n)
+        fetch_part(place, j, n)
+        exp_block(logits + j * LANES, exps + j * LANES, n, least, base, total, total_low)
+
+
+cdef inline void exp_block_apart_in_parts(
+    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* maximum,
+    const floating* least, const floating* base, bint keep,
+    floating* others, floating* others_low, floating* ties, const floating* next_rows, const floating* place,
+) noexcept nogil:
+    """`exp_block_apart`, in the same way."""
+    cdef Py_ssize_t j, n
+    if next_rows == NULL and place == NULL:
+        exp_block_apart(logits, exps, n_tiles, maximum, least, base, keep, others, others_low, ties)
+        return
+    for j from 0 <= j < n_tiles by PART:
+        n = min(PART, n_tiles - j)
+        fetch_part(next_rows, j, n)
+        fetch_part(place, j, n)
+        exp_block_apart(
+            logits + j * LANES, exps + j * LANES, n, maximum, least, base, keep, others, others_low, ties)
 
 
 cdef inline void add_exps_twice(

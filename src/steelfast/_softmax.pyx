@@ -40,25 +40,26 @@ from steelfast._elementary cimport (
 from steelfast._rows cimport (
     BLOCK,
     LANES,
+    PART,
     RUN,
     add_exps_twice,
     anchor_of,
     are_ordinary,
     cancels,
     end_sums,
-    exp_block,
-    exp_block_apart,
+    exp_block_apart_in_parts,
+    exp_block_in_parts,
     exp_of_maximum,
     exp_row,
     exp_row_apart,
-    fetch_rows,
+    fetch_part,
     fill_lanes,
     finite_maximum,
     in_blocks,
     infinite,
     is_ordinary,
-    load_rows,
     load_prepared,
+    load_rows,
     load_run,
     log_of_sum,
     log_prob,
@@ -67,6 +68,7 @@ from steelfast._rows cimport (
     maximum_row,
     range_of_exp,
     row_is_defined,
+    rows_ahead,
     scale_block,
     scale_row,
     settle_rows,
@@ -143,9 +145,11 @@ cdef void softmax_few(
         shift_rows(block, n_classes, maximum)
     start_sums(total, total_low)
     range_of_exp(maximum, least, base)
-    fetch_rows(logits + LANES * row_stride, row_stride, class_stride, n_rows - LANES, n_classes)
-    fetch_rows(probs, probs_row_stride, probs_class_stride, n_rows, n_classes)
-    exp_block(block, block, n_classes, least, base, total, total_low)
+    exp_block_in_parts(
+        block, block, n_classes, least, base, total, total_low,
+        rows_ahead(logits + LANES * row_stride, row_stride, class_stride, n_rows - LANES, n_classes),
+        rows_ahead(probs, probs_row_stride, probs_class_stride, n_rows, n_classes),
+    )
     end_sums(total, total_low)
     for lane in range(LANES):
         inverse[lane] = reciprocal(total[lane], total_low[lane], &inverse_low[lane])
@@ -210,9 +214,11 @@ cdef void log_few(
         settle_rows(block, n_classes, anchor, kind == LOG_SOFTMAX)
         shift_rows(block, n_classes, anchor)
     range_of_exp(anchor, least, base)
-    fetch_rows(logits + LANES * row_stride, row_stride, class_stride, n_rows - LANES, n_classes)
-    fetch_rows(result, result_row_stride, result_class_stride, n_rows, n_classes if kind == LOG_SOFTMAX else 0)
-    exp_block_apart(block, block, n_classes, anchor, least, base, False, others, others_low, ties)
+    exp_block_apart_in_parts(
+        block, block, n_classes, anchor, least, base, False, others, others_low, ties,
+        rows_ahead(logits + LANES * row_stride, row_stride, class_stride, n_rows - LANES, n_classes),
+        rows_ahead(result, result_row_stride, result_class_stride, n_rows, n_classes if kind == LOG_SOFTMAX else 0),
+    )
     for lane in range(LANES):
         largest = exp_of_maximum(anchor[lane], &largest_low)
         total[lane] = logsumexp_of(
@@ -299,7 +305,7 @@ cdef void map_rows(
     Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    cdef Py_ssize_t step = LANES if in_blocks(n_classes, kind != LOGSUMEXP, <floating>0.0) else 1
+    cdef Py_ssize_t step = LANES if in_blocks(n_classes, 1 if kind == LOGSUMEXP else 2, <floating>0.0) else 1
     cdef const floating* source = logits
     cdef floating* target = result
     cdef environment saved = enter_environment()
@@ -339,6 +345,23 @@ cdef inline void dot_block(
         dot_low[lane] = total_low
 
 
+cdef inline void dot_block_in_parts(
+    const floating* p, const floating* g, Py_ssize_t n_tiles, floating* dot, floating* dot_low,
+    const floating* next_p, const floating* next_g, const floating* place,
+) noexcept nogil:
+    """`dot_block`, while the memory fetches what the last three point to, from `rows_ahead`."""
+    cdef Py_ssize_t j, n
+    if next_p == NULL and next_g == NULL and place == NULL:
+        dot_block(p, g, n_tiles, dot, dot_low)
+        return
+    for j from 0 <= j < n_tiles by PART:
+        n = min(PART, n_tiles - j)
+        fetch_part(next_p, j, n)
+        fetch_part(next_g, j, n)
+        fetch_part(place, j, n)
+        dot_block(p + j * LANES, g + j * LANES, n, dot, dot_low)
+
+
 cdef inline void vjp_block(
     floating* p, const floating* g, Py_ssize_t n_tiles, const floating* dot, const floating* dot_low,
 ) noexcept nogil:
@@ -370,7 +393,13 @@ cdef inline void vjp_few(
     fill_lanes(<floating>0.0, dot_low)
     load_rows(probs, row_stride, class_stride, n_rows, n_classes, p)
     load_rows(grad, grad_row_stride, grad_class_stride, n_rows, n_classes, g)
-    dot_block(p, g, n_classes, dot, dot_low)
+    dot_block_in_parts(
+        p, g, n_classes, dot, dot_low,
+        rows_ahead(probs + LANES * row_stride, row_stride, class_stride, n_rows - LANES, n_classes),
+        rows_ahead(
+            grad + LANES * grad_row_stride, grad_row_stride, grad_class_stride, n_rows - LANES, n_classes),
+        rows_ahead(result, result_row_stride, result_class_stride, n_rows, n_classes),
+    )
     vjp_block(p, g, n_classes, dot, dot_low)
     store_rows(
         p, result, result_row_stride, result_class_stride, n_rows, n_classes, result != probs and result != grad)
@@ -412,7 +441,7 @@ cdef void vjp_rows(
 ) noexcept nogil:
     """p · (g - sum of g · p), the sum as if in twice the precision."""
     cdef Py_ssize_t i
-    cdef Py_ssize_t step = LANES if in_blocks(n_classes, True, <floating>0.0) else 1
+    cdef Py_ssize_t step = LANES if in_blocks(n_classes, 3, <floating>0.0) else 1
     cdef environment saved = enter_environment()
     for i from 0 <= i < n_rows by step:
         if step == LANES:

@@ -1,12 +1,12 @@
 /* Between rows in memory and tiles: LANES rows of a C-ordered matrix, or the first of them, transposed, and back; and
  * what is wanted next.
  *
- * Rows are cut into chunks of 16 bytes. On the way to tiles a register takes the same chunk of as many rows as it has
- * room for, and small squares are turned within its 16-byte parts, where that is cheap; on the way back, where each
- * chunk is stored by itself, a register has one. The last chunk of a row may reach up to STEELFAST_REACH entries past
- * its end, reading what is there and, on the way back, writing something that the rows after it replace: the caller
- * sees to it that the memory is there and is written later. On the way back the last chunk of a row is therefore
- * written before the first one of the next. */
+ * Rows are cut into chunks of 16 bytes, and small squares are turned within the 16-byte parts of registers, where that
+ * is cheap. On the way to tiles a register takes the same chunk of as many rows as it has room for; on the way back it
+ * takes one or, where there is AVX, two neighbouring chunks of a row, and stores them at once. The last chunks of a row
+ * may reach up to STEELFAST_REACH entries past its end, reading what is there and, on the way back, writing something
+ * that the rows after it replace: the caller sees to it that the memory is there and is written later. On the way back
+ * the last chunks of a row are therefore written before the first ones of the next. */
 #ifndef STEELFAST_TRANSPOSE_H
 #define STEELFAST_TRANSPOSE_H
 
@@ -124,7 +124,7 @@ static inline steelfast_wide_f steelfast_gathered(const char *in, ptrdiff_t step
 #define STEELFAST_TO_TILE(m) memcpy(to + m * STEELFAST_LANES, &v[m], sizeof v[m])
 #define STEELFAST_FROM_TILE(m) v[m] = steelfast_load((const char *)(from + m * STEELFAST_LANES))
 #define STEELFAST_TO_ROW(m) memcpy(to + m * n_classes, &v[m], sizeof v[m])
-#define STEELFAST_ROWS(suffix, type, n_of_chunk)                                                                  \
+#define STEELFAST_ROWS_TO_TILES(suffix, type, n_of_chunk)                                                         \
     static inline void steelfast_rows_to_tiles_##suffix(const type *rows, ptrdiff_t n_classes, ptrdiff_t n_rows,  \
                                                         type *tiles) {                                            \
         enum { n = n_of_chunk };                                                                                  \
@@ -139,23 +139,72 @@ static inline steelfast_wide_f steelfast_gathered(const char *in, ptrdiff_t step
                 steelfast_turn_wide_##suffix(v);                                                                  \
                 STEELFAST_EACH(n, STEELFAST_TO_TILE)                                                              \
             }                                                                                                     \
-    }                                                                                                             \
+    }
+STEELFAST_ROWS_TO_TILES(f, float, 4)
+STEELFAST_ROWS_TO_TILES(d, double, 2)
+
+/* n rows, each a chunk. */
+#define STEELFAST_STORE_CHUNKS(suffix, type, n_of_chunk)                                                          \
+    static inline void steelfast_store_chunks_##suffix(const type *from, type *to, ptrdiff_t n_classes) {         \
+        enum { n = n_of_chunk };                                                                                  \
+        steelfast_chunk_f v[n];                                                                                   \
+        STEELFAST_EACH(n, STEELFAST_FROM_TILE)                                                                    \
+        steelfast_turn_chunk_##suffix(v);                                                                         \
+        STEELFAST_EACH(n, STEELFAST_TO_ROW)                                                                       \
+    }
+
+#if defined(__AVX__)
+STEELFAST_STORE_CHUNKS(f, float, 4)
+#define STEELFAST_FROM_TWO_TILES(m) \
+    v[m] = steelfast_two((const char *)(from + m * STEELFAST_LANES), 4 * STEELFAST_LANES * sizeof *from)
+
+/* Four rows of eight floats, or of four doubles. */
+static inline void steelfast_store_pairs_f(const float *from, float *to, ptrdiff_t n_classes) {
+    steelfast_two_f v[4];
+    STEELFAST_EACH(4, STEELFAST_FROM_TWO_TILES)
+    steelfast_turn_two_f(v);
+    STEELFAST_EACH(4, STEELFAST_TO_ROW)
+}
+static inline void steelfast_store_pairs_d(const double *from, double *to, ptrdiff_t n_classes) {
+    const __m256d a = _mm256_loadu_pd(from), b = _mm256_loadu_pd(from + STEELFAST_LANES);
+    const __m256d c = _mm256_loadu_pd(from + 2 * STEELFAST_LANES), d = _mm256_loadu_pd(from + 3 * STEELFAST_LANES);
+    const __m256d ab_even = _mm256_unpacklo_pd(a, b), ab_odd = _mm256_unpackhi_pd(a, b);
+    const __m256d cd_even = _mm256_unpacklo_pd(c, d), cd_odd = _mm256_unpackhi_pd(c, d);
+    _mm256_storeu_pd(to, _mm256_permute2f128_pd(ab_even, cd_even, 0x20));
+    _mm256_storeu_pd(to + n_classes, _mm256_permute2f128_pd(ab_odd, cd_odd, 0x20));
+    _mm256_storeu_pd(to + 2 * n_classes, _mm256_permute2f128_pd(ab_even, cd_even, 0x31));
+    _mm256_storeu_pd(to + 3 * n_classes, _mm256_permute2f128_pd(ab_odd, cd_odd, 0x31));
+}
+
+static inline void steelfast_tiles_to_rows_f(const float *tiles, ptrdiff_t n_classes, ptrdiff_t n_rows, float *rows) {
+    const ptrdiff_t n_paired = (n_classes + STEELFAST_REACH) / 8 * 8;
+    ptrdiff_t i, j;
+    for (i = 0; i < n_rows; i += 4) {
+        if (n_paired < n_classes)
+            steelfast_store_chunks_f(tiles + n_paired * STEELFAST_LANES + i, rows + i * n_classes + n_paired, n_classes);
+        for (j = n_paired - 8; j >= 0; j -= 8)
+            steelfast_store_pairs_f(tiles + j * STEELFAST_LANES + i, rows + i * n_classes + j, n_classes);
+    }
+}
+static inline void steelfast_tiles_to_rows_d(const double *tiles, ptrdiff_t n_classes, ptrdiff_t n_rows, double *rows) {
+    ptrdiff_t i, j;
+    for (i = 0; i < n_rows; i += 4)
+        for (j = (n_classes - 1) / 4 * 4; j >= 0; j -= 4)
+            steelfast_store_pairs_d(tiles + j * STEELFAST_LANES + i, rows + i * n_classes + j, n_classes);
+}
+#else
+#define STEELFAST_TILES_TO_ROWS(suffix, type, n)                                                                  \
+    STEELFAST_STORE_CHUNKS(suffix, type, n)                                                                       \
     static inline void steelfast_tiles_to_rows_##suffix(const type *tiles, ptrdiff_t n_classes, ptrdiff_t n_rows, \
                                                         type *rows) {                                             \
-        enum { n = n_of_chunk };                                                                                  \
         ptrdiff_t i, j;                                                                                           \
-        steelfast_chunk_f v[n];                                                                                   \
         for (i = 0; i < n_rows; i += n)                                                                           \
-            for (j = (n_classes - 1) / n * n; j >= 0; j -= n) {                                                   \
-                const type *from = tiles + j * STEELFAST_LANES + i;                                               \
-                type *to = rows + i * n_classes + j;                                                              \
-                STEELFAST_EACH(n, STEELFAST_FROM_TILE)                                                            \
-                steelfast_turn_chunk_##suffix(v);                                                                 \
-                STEELFAST_EACH(n, STEELFAST_TO_ROW)                                                               \
-            }                                                                                                     \
+            for (j = (n_classes - 1) / n * n; j >= 0; j -= n)                                                     \
+                steelfast_store_chunks_##suffix(tiles + j * STEELFAST_LANES + i, rows + i * n_classes + j, n_classes); \
     }
-STEELFAST_ROWS(f, float, 4)
-STEELFAST_ROWS(d, double, 2)
+STEELFAST_TILES_TO_ROWS(f, float, 4)
+STEELFAST_TILES_TO_ROWS(d, double, 2)
+#endif
 
 #else /* no shuffles: the compiler may find them by itself */
 
