@@ -417,6 +417,29 @@ def test_labels_of_any_kind(names):
     assert classifier.predict(X).tolist() == y.tolist()
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [3, 3, 7, 4, 7],
+        [-2, -1, -2, 0, 1],
+        [0, 10**6, 5, 5, 0],
+        [-(2**63), 2**63 - 1, 0, 0, 0],
+        [2**63 - 1, 2**63 - 2, 2**63 - 1, 2**63 - 1, 2**63 - 1],
+        [5, 5, 5, 5, 5],
+    ],
+    ids=repr,
+)
+def test_whole_numbers_are_told_apart_as_numpy_does(labels):
+    for dtype in np.int64, np.dtype(np.int64).newbyteorder(), np.int32 if max(map(abs, labels)) < 2**31 else np.int64:
+        y = np.array(labels, dtype)
+        classifier = SteelClassifier(max_epochs=2, random_state=0).fit(np.eye(5), y)
+        classes, numbers = np.unique(y, return_inverse=True)
+        np.testing.assert_array_equal(classifier.classes_, classes)
+        assert classifier.classes_.dtype == classes.dtype
+        again = SteelClassifier(max_epochs=2, random_state=0).fit(np.eye(5), numbers)
+        np.testing.assert_array_equal(classifier.predict_proba(np.eye(5)), again.predict_proba(np.eye(5)))
+
+
 def test_one_class():
     classifier = quick().fit([[0.0], [1.0]], ["a", "a"])
     assert classifier.predict([[5.0]]).tolist() == ["a"]

@@ -372,6 +372,13 @@ def test_a_shuffle_is_a_permutation_and_the_seed_decides_it():
     assert orders[0] == orders[1] != orders[2]
 
 
+def test_a_shuffle_from_the_start_forgets_what_was_there():
+    order, expected = np.full(1000, 7), np.arange(1000)
+    _kernels.shuffle(order, np.random.PCG64(1), from_start=True)
+    _kernels.shuffle(expected, np.random.PCG64(1))
+    np.testing.assert_array_equal(order, expected)
+
+
 def test_shuffles_are_uniform():
     """All 24 orders of four numbers come equally often, and so does every number at every place of thirteen."""
     source, counts, places = np.random.PCG64(3), {}, np.zeros((13, 13))

@@ -642,8 +642,8 @@ cdef inline void swap(int64_t* places, Py_ssize_t i, Py_ssize_t k) noexcept nogi
     places[k] = place
 
 
-def shuffle(order, bit_generator):
-    """Put int64 numbers into a random order: Fisher and Yates's.
+def shuffle(order, bit_generator, *, bint from_start=False):
+    """Put int64 numbers, or with `from_start` those from 0 to n - 1, into a random order: Fisher and Yates's.
 
     What `Generator.shuffle` does, in a third of its time; `bit_generator` is one of NumPy's.
 
@@ -659,6 +659,9 @@ def shuffle(order, bit_generator):
     if n > 0xffffffff:
         raise ValueError(f"order must have fewer than 2**32 numbers, got {n}")
     with bit_generator.lock, nogil:
+        if from_start:
+            for i in range(n):
+                places[i] = i
         for i in range(n - 1, 0, -2):
             bits = source.next_uint64(source.state)
             swap(places, i, below(source, <uint32_t> bits, <uint32_t> (i + 1)))

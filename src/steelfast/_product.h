@@ -149,17 +149,20 @@
 #define STEELFAST_PRODUCT(M, T, type)                                                                             \
     {                                                                                                             \
         const ptrdiff_t lanes = sizeof(STEELFAST_VECTOR_##T) / sizeof(type);                                      \
-        ptrdiff_t first, n_group, n_groups, column, n_columns, most, offset;                                      \
+        ptrdiff_t first, n_group, n_groups, n_larger, column, n_columns, most, offset;                            \
         for (column = 0; column < width; column += n_columns) {                                                   \
             STEELFAST_VECTOR_##T start, start_of_others;                                                          \
             n_columns = width - column < 2 * lanes ? lanes : 2 * lanes;                                           \
             most = n_columns == lanes ? 10 : 5;                                                                   \
             n_groups = (n_of_result + most - 1) / most;                                                           \
+            /* groups of nearly one size, the larger ones first */                                                \
+            n_group = n_groups ? n_of_result / n_groups + 1 : 0;                                                  \
+            n_larger = n_of_result - (n_group - 1) * n_groups;                                                    \
             STEELFAST_BIAS_##M(T)                                                                                 \
-            for (first = 0; first < n_of_result; first += n_group, n_groups--) {                                  \
+            for (first = 0; first < n_of_result; first += n_group) {                                              \
                 type *out = result + first * width + column, *at;                                                 \
                 const type *b = factor + column;                                                                  \
-                n_group = (n_of_result - first + n_groups - 1) / n_groups; /* groups of nearly one size */        \
+                n_group -= n_larger-- == 0;                                                                       \
                 if (n_columns == lanes) {                                                                         \
                     STEELFAST_GROUPS_1(M, T, type)                                                                \
                 } else {                                                                                          \
@@ -186,14 +189,20 @@
         const type *factor = slopes;                                                                              \
         type *result = gradient, *bias = gradient + n_features * width;                                           \
         const STEELFAST_VECTOR_##T one = STEELFAST_SPLAT_##T(1);                                                      \
-        STEELFAST_VECTOR_##T sum;                                                                                     \
-        ptrdiff_t r, c;                                                                                           \
+        STEELFAST_VECTOR_##T sum, more;                                                                           \
+        const ptrdiff_t lanes = sizeof(sum) / sizeof(type);                                                       \
+        ptrdiff_t r, c, other; /* two registers of columns; at the end maybe the same one twice */                \
         STEELFAST_PRODUCT(GRADIENT, T, type)                                                                      \
-        for (c = 0; c < width; c += sizeof(sum) / sizeof(type)) {                                                 \
+        for (c = 0; c < width; c = other + lanes) {                                                               \
+            other = width - c < 2 * lanes ? c : c + lanes;                                                        \
             sum = add ? STEELFAST_LOAD_##T(bias + c) : STEELFAST_SPLAT_##T(0);                                    \
-            for (r = 0; r < n_rows; r++)                                                                          \
+            more = add ? STEELFAST_LOAD_##T(bias + other) : STEELFAST_SPLAT_##T(0);                               \
+            for (r = 0; r < n_rows; r++) {                                                                        \
                 sum = STEELFAST_FMA_##T(one, STEELFAST_LOAD_##T(slopes + r * width + c), sum);                    \
+                more = STEELFAST_FMA_##T(one, STEELFAST_LOAD_##T(slopes + r * width + other), more);              \
+            }                                                                                                     \
             STEELFAST_STORE_##T(bias + c, sum);                                                                   \
+            STEELFAST_STORE_##T(bias + other, more);                                                              \
         }                                                                                                         \
     }
 STEELFAST_LINEAR(f, F, float)

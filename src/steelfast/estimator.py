@@ -11,10 +11,10 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 from zipfile import ZIP_STORED
 
 import numpy as np
@@ -79,8 +79,7 @@ _SCALING = ("mean_", "scale_")
 _MEMBERS = {"about", "classes_", *_SCALING, "coef_", "intercept_", "parameters", "feature_names_in_"}
 
 
-@dataclass(frozen=True)
-class _Shape:
+class _Shape(NamedTuple):
     """The parameters that decide what a fitted model is: they are kept with it, whatever is set later."""
 
     loss: str
@@ -91,8 +90,7 @@ class _Shape:
     dropout: float
 
 
-@dataclass(frozen=True)
-class _Settings:
+class _Settings(NamedTuple):
     """The parameters of an estimator, checked, and with numbers for None."""
 
     head: Head
@@ -148,8 +146,7 @@ class _Progress:
 
     def shuffle(self, x: Array) -> None:
         # always from the order of the rows: so an epoch is the same whether `fit` or `partial_fit` goes through it
-        x[:] = np.arange(len(x))
-        _kernels.shuffle(x, self.bit_generator)
+        _kernels.shuffle(x, self.bit_generator, from_start=True)
 
 
 class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -362,7 +359,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise TypeError(f"callback must be callable, got {described(callback)}")
         rows, targets = self._checked(X, y, reset=not go_on)
         weights = _checked_weights(sample_weight, len(rows))
-        classes, labels = np.unique(targets, return_inverse=True)
+        classes, labels = _classes_of(targets)
         rng = _generator(self.random_state)
         held_out = None
         if settings.early_stopping is not None and validation_data is None:
@@ -482,7 +479,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 progress = settings.begin(len(rows), before.bit_generator)
             else:
                 progress = before
-        self._train(model, progress, replace(settings, n_epochs=1), rows, labels, row_weights, None, None)
+        self._train(model, progress, settings._replace(n_epochs=1), rows, labels, row_weights, None, None)
 
     def _second_self(self) -> Self:
         """Another estimator of the same attributes."""
@@ -621,7 +618,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _check_kept(self, wanted: _Shape) -> None:
         """What decides what the model is must not have been set anew."""
         of_layers = ("activation", "dropout")  # of which there may be none
-        for name, kept in asdict(self._shape).items():
+        for name, kept in self._shape._asdict().items():
             value = getattr(wanted, name)
             if value != kept and (self._shape.hidden_layer_sizes or name not in of_layers):
                 raise ValueError(f"{name} must stay {kept!r} to go on from the fit before, got {value!r}")
@@ -895,6 +892,19 @@ def _generator(random_state: int | np.random.RandomState | None) -> np.random.Ge
     return np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4, dtype=np.uint32))
 
 
+def _classes_of(targets: Array) -> tuple[Array, IntArray]:
+    """The classes in order, and the number of each target's; without a sort for whole numbers close together."""
+    if targets.dtype == np.int64:
+        low, high = int(targets.min()), int(targets.max())
+        if high - low < len(targets):
+            labels = targets - low
+            counts = np.bincount(labels)
+            if not counts.all():
+                labels = (np.cumsum(counts > 0) - 1)[labels]
+            return np.flatnonzero(counts) + low, labels
+    return np.unique(targets, return_inverse=True)
+
+
 def _is_plain(X: Array) -> bool:
     """A C-contiguous table of finite float32 or float64."""
     if X.ndim != 2 or X.dtype not in (np.float64, np.float32) or not (X.flags.c_contiguous and X.flags.aligned):
@@ -926,7 +936,7 @@ def _check_members(archive: NpzFile) -> None:
 
 def _packed(classifier: SteelClassifier) -> dict[str, Any]:
     """All that makes a fitted model, as arrays of numbers and texts; what was set after the fit is not of it."""
-    parameters = classifier.get_params() | asdict(classifier._shape)
+    parameters = classifier.get_params() | classifier._shape._asdict()
     if isinstance(classifier.hidden_layer_sizes, (int, np.integer)) and len(classifier._shape.hidden_layer_sizes) == 1:
         parameters["hidden_layer_sizes"] = classifier._shape.hidden_layer_sizes[0]
     if isinstance(classifier.class_weight, Mapping):
