@@ -702,7 +702,7 @@ def softmax(logits, axis=-1, *, out=None):
 
     Made to be within 2 ULP for logits of any size; largest seen: 2.06 in float32, 1.90 in float64 (next to the
     smallest normal number 2.12); see ``tests/test_accuracy.py``. A row's result has the same bits wherever the row
-    stands. The memory is read and written once for up to 80 classes at least, read twice for up to 2048; longer rows
+    stands. The memory is read and written once for up to 112 classes at least, read twice for up to 2048; longer rows
     are written, read and written once more.
 
     References
