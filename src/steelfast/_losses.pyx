@@ -171,8 +171,8 @@ cdef void few_with_labels(
     maximum_block(block, n_classes, maximum)
     label_block(
         block, n_classes, maximum, n_lanes, labels + first, weight, scale, scale_low, losses, grad != NULL,
-        rows_ahead(logits + (first + LANES) * n_classes, n_classes, 1, n_rows - LANES, n_classes),
-        NULL if grad == NULL else rows_ahead(grad + first * n_classes, n_classes, 1, n_rows, n_classes),
+        rows_ahead(logits, first + LANES, n_classes, 1, n_rows - LANES, n_classes),
+        rows_ahead(grad, first, n_classes, 1, n_rows, n_classes),
     )
     if grad != NULL:
         store_rows(block, grad + first * n_classes, n_classes, 1, n_rows, n_classes, grad != logits)
@@ -348,8 +348,8 @@ cdef void few_with_targets(
     range_of_exp(maximum, least, base)
     exp_block_apart_in_parts(
         block, block, n_classes, maximum, least, base, True, others, others_low, ties,
-        rows_ahead(logits + (first + LANES) * n_classes, n_classes, 1, n_rows - LANES, n_classes),
-        NULL if grad == NULL else rows_ahead(grad + first * n_classes, n_classes, 1, n_rows, n_classes),
+        rows_ahead(logits, first + LANES, n_classes, 1, n_rows - LANES, n_classes),
+        rows_ahead(grad, first, n_classes, 1, n_rows, n_classes),
     )
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])

@@ -145,12 +145,17 @@ cdef inline void store_rows(
 
 
 cdef inline const floating* rows_ahead(
-    const floating* rows, Py_ssize_t row_stride, Py_ssize_t class_stride, Py_ssize_t n_rows, Py_ssize_t n_classes,
+    const floating* rows, Py_ssize_t first, Py_ssize_t row_stride, Py_ssize_t class_stride, Py_ssize_t n_rows,
+    Py_ssize_t n_classes,
 ) noexcept nogil:
-    """The next LANES of n_rows rows, if the memory is to fetch them while exp computes: it would not by itself."""
+    """The next LANES of n_rows rows, from row `first` on, if the memory is to fetch them while exp computes.
+
+    It would not by itself. NULL where it need not, or where there are no rows.
+    """
     cdef Py_ssize_t n_bytes = LANES * n_classes * <Py_ssize_t> sizeof(floating)
-    cdef bint ahead = (n_rows >= LANES) & (n_bytes >= FETCHED) & (class_stride == 1) & (row_stride == n_classes)
-    return rows if ahead else NULL
+    cdef bint ahead = (
+        (rows != NULL) & (n_rows >= LANES) & (n_bytes >= FETCHED) & (class_stride == 1) & (row_stride == n_classes))
+    return rows + first * row_stride if ahead else NULL
 
 
 cdef inline void fetch_part(const floating* rows, Py_ssize_t first, Py_ssize_t n_tiles) noexcept nogil:

@@ -147,8 +147,8 @@ cdef void softmax_few(
     range_of_exp(maximum, least, base)
     exp_block_in_parts(
         block, block, n_classes, least, base, total, total_low,
-        rows_ahead(logits + LANES * row_stride, row_stride, class_stride, n_rows - LANES, n_classes),
-        rows_ahead(probs, probs_row_stride, probs_class_stride, n_rows, n_classes),
+        rows_ahead(logits, LANES, row_stride, class_stride, n_rows - LANES, n_classes),
+        rows_ahead(probs, 0, probs_row_stride, probs_class_stride, n_rows, n_classes),
     )
     end_sums(total, total_low)
     for lane in range(LANES):
@@ -216,8 +216,8 @@ cdef void log_few(
     range_of_exp(anchor, least, base)
     exp_block_apart_in_parts(
         block, block, n_classes, anchor, least, base, False, others, others_low, ties,
-        rows_ahead(logits + LANES * row_stride, row_stride, class_stride, n_rows - LANES, n_classes),
-        rows_ahead(result, result_row_stride, result_class_stride, n_rows, n_classes if kind == LOG_SOFTMAX else 0),
+        rows_ahead(logits, LANES, row_stride, class_stride, n_rows - LANES, n_classes),
+        rows_ahead(result, 0, result_row_stride, result_class_stride, n_rows, n_classes if kind == LOG_SOFTMAX else 0),
     )
     for lane in range(LANES):
         largest = exp_of_maximum(anchor[lane], &largest_low)
@@ -395,10 +395,9 @@ cdef inline void vjp_few(
     load_rows(grad, grad_row_stride, grad_class_stride, n_rows, n_classes, g)
     dot_block_in_parts(
         p, g, n_classes, dot, dot_low,
-        rows_ahead(probs + LANES * row_stride, row_stride, class_stride, n_rows - LANES, n_classes),
-        rows_ahead(
-            grad + LANES * grad_row_stride, grad_row_stride, grad_class_stride, n_rows - LANES, n_classes),
-        rows_ahead(result, result_row_stride, result_class_stride, n_rows, n_classes),
+        rows_ahead(probs, LANES, row_stride, class_stride, n_rows - LANES, n_classes),
+        rows_ahead(grad, LANES, grad_row_stride, grad_class_stride, n_rows - LANES, n_classes),
+        rows_ahead(result, 0, result_row_stride, result_class_stride, n_rows, n_classes),
     )
     vjp_block(p, g, n_classes, dot, dot_low)
     store_rows(
