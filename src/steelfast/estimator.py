@@ -897,11 +897,11 @@ def _classes_of(targets: Array) -> tuple[Array, IntArray]:
     if targets.dtype == np.int64:
         low, high = int(targets.min()), int(targets.max())
         if high - low < len(targets):
-            labels = targets - low
+            labels = (targets - low).astype(np.intp, copy=False)  # as bincount and unique have it, of 32 bits too
             counts = np.bincount(labels)
             if not counts.all():
                 labels = (np.cumsum(counts > 0) - 1)[labels]
-            return np.flatnonzero(counts) + low, labels
+            return np.flatnonzero(counts).astype(np.int64, copy=False) + low, labels
     return np.unique(targets, return_inverse=True)
 
 
