@@ -170,7 +170,7 @@ cdef inline floating exp_parts(floating x, floating base, floating* power) noexc
 
     EXP_SCALE is 64 for float and 512 for double: it keeps the smallest terms of a sum normal, so that whoever
     multiplies by 2**-EXP_SCALE at the end rounds once, into the subnormal numbers too. For |x| up to exp_reach +
-    exp_far and results that are normal numbers; the error of 1 + result is below 0.3 units in the last place.
+    exp_far and results that are normal numbers; the error of 1 + result is below 0.32 units in the last place of 1.
     """
     cdef floating shifted, k, r, r_low, t, square, polynomial, odd
     if floating is float:
