@@ -461,6 +461,12 @@ def test_mean_of_many_small_weights_beside_a_large_one(labels):
     assert abs(loss - np.log(2)) <= 2 * np.spacing(np.log(2))
 
 
+@pytest.mark.parametrize("targets", [np.zeros(2, int), np.eye(2)[[0, 0]]], ids=["labels", "probabilities"])
+def test_mean_of_zeros_with_weights_whose_sum_overflows(targets):
+    logits, weights = np.array([[1000.0, 0.0]] * 2), np.full(2, np.finfo(float).max)
+    assert steelfast.softmax_cross_entropy(logits, targets, sample_weight=weights) == 0.0
+
+
 def out_fortran(shape, dtype):
     out = np.full(shape, 7, dtype, order="F")
     return out, out
@@ -607,7 +613,7 @@ def test_out_may_lie_on_any_argument(argument, shape, reduction, weighted):
 def overlaps(shape, dtype):
     """Pairs of arrays of that shape on the same memory, in part or in another order."""
     size = int(np.prod(shape))
-    for offset in (1, 3, shape[-1], -1, -shape[-1]):
+    for offset in (1, 3, shape[-1], size - 1, -1, -shape[-1], 1 - size):
         buffer = np.empty(size + abs(offset), dtype)
         first, second = buffer[: -abs(offset)], buffer[abs(offset) :]
         pair = (first, second) if offset > 0 else (second, first)
