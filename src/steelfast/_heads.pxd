@@ -9,7 +9,7 @@ of them. A NaN makes the loss NaN, by which training notices; so does an infinit
 loss and gradient have limits there: a probability of 0, a sigmoid of 0 or 1.
 """
 from cython cimport floating
-from libc.math cimport INFINITY, exp, log
+from libc.math cimport INFINITY, copysign, copysignf, exp, fabs, fabsf, log
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
@@ -26,6 +26,9 @@ from steelfast._rows cimport (
     tiles_to_rows_d,
     tiles_to_rows_f,
 )
+
+cdef enum:
+    FOLDED = 8            # half of LANES
 
 cdef enum HeadKind:
     # what stands on the logits; of the last the gradient is that without the slope of the sigmoid
@@ -47,80 +50,122 @@ cdef inline floating capped(floating loss, double cap) noexcept nogil:
 
 # --- tiles -----------------------------------------------------------------------------------------------------------
 
-cdef inline void first_maximum(
-    const floating* tiles, Py_ssize_t n_classes, Py_ssize_t n_lanes, floating* maximum, floating* first,
+cdef inline void rivals(
+    const floating* tiles, Py_ssize_t n_classes, Py_ssize_t n_lanes, const floating* numbers, const floating* label,
+    floating* rival,
 ) noexcept nogil:
-    """The largest logit of each lane, and the number of the first class that has it."""
+    """The largest logit of the classes that are not the lane's label."""
+    cdef floating largest, place, x
     cdef Py_ssize_t lane, j
-    cdef floating largest, x, number
     for lane in range(n_lanes):
+        place = label[lane]
         largest = -<floating>INFINITY
         for j in range(n_classes):
-            largest = larger(tiles[j * LANES + lane], largest)
-        maximum[lane] = largest
-    for lane in range(n_lanes):
-        largest = maximum[lane]
-        x = <floating> n_classes
-        number = x
-        for j in range(n_classes - 1, -1, -1):
-            x = x - <floating>1.0
-            number = x if tiles[j * LANES + lane] == largest else number
-        first[lane] = number
+            x = -<floating>INFINITY if numbers[j] == place else <floating>0.0
+            largest = larger(tiles[j * LANES + lane] + x, largest)
+        rival[lane] = largest
+
+
+cdef inline bint is_first_maximum(const floating* row, Py_ssize_t n_classes, Py_ssize_t label) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef bint beaten = False
+    for j in range(n_classes):
+        beaten |= (row[j] > row[label]) | ((row[j] == row[label]) & (j < label))
+    return not beaten
 
 
 cdef inline void softmax_tiles(
     floating* tiles, Py_ssize_t n_classes, Py_ssize_t n_lanes, const floating* numbers, const floating* label,
-    const floating* distance, const floating* maximum, const floating* factor, floating* losses,
+    const floating* maximum, const floating* factor, floating* own, floating* rest,
 ) noexcept nogil:
-    """factor · (p - target) of each lane, and -log of the label's p; `distance` is from its logit to the maximum."""
-    cdef floating rest[LANES]     # the sum of the other classes' exponentials
-    cdef floating own[LANES]
-    cdef floating e, largest, place, others, of_label, scale, low
+    """factor · (p - target) of each lane.
+
+    Of the exponentials of the differences from the maximum, the label's stays in `own`, the sum of the others in `rest`.
+    """
+    cdef floating scale[LANES]
+    cdef floating of_label[LANES]
+    cdef floating e, largest, place, others, each, mine
     cdef Py_ssize_t lane, j
     for lane in range(n_lanes):
         largest = maximum[lane]
         place = label[lane]
         others = <floating>0.0
+        mine = <floating>0.0
         for j in range(n_classes):
             e = exp_of_difference(tiles[j * LANES + lane] - largest)
+            tiles[j * LANES + lane] = e
+            mine = e if numbers[j] == place else mine
             e = <floating>0.0 if numbers[j] == place else e
             others = others + e
-            tiles[j * LANES + lane] = e
         rest[lane] = others
+        own[lane] = mine
     for lane in range(n_lanes):
-        others = rest[lane]
-        of_label = exp_of_difference(-distance[lane])
-        scale = factor[lane] / (others + of_label)
-        # but for one of the largest, whose exponential is 1: where it is the label's, exactly the others
-        losses[lane] = log1p(others + (of_label - <floating>1.0), <floating>0.0, &low) + distance[lane]
-        own[lane] = -others * scale
-        rest[lane] = scale
+        each = factor[lane] / (rest[lane] + own[lane])
+        scale[lane] = each
+        of_label[lane] = -rest[lane] * each
     for lane in range(n_lanes):
-        scale = rest[lane]
-        of_label = own[lane]
+        each = scale[lane]
+        mine = of_label[lane]
         place = label[lane]
         for j in range(n_classes):
-            e = tiles[j * LANES + lane] * scale
-            tiles[j * LANES + lane] = of_label if numbers[j] == place else e
+            e = tiles[j * LANES + lane] * each
+            tiles[j * LANES + lane] = mine if numbers[j] == place else e
+
+
+cdef inline double sum_of_losses(
+    const floating* excess, const floating* distance, const floating* weight,
+) noexcept nogil:
+    """The sum of log(1 + excess) + distance of the lanes whose weight is 1, and not 0: half as many logarithms.
+
+    1 + a + b + a · b is the product of two, and their sum without the 1 loses nothing: all are positive.
+    """
+    cdef floating losses[FOLDED]
+    cdef floating far[LANES]
+    cdef floating counted[LANES]
+    cdef floating low
+    cdef double total = 0.0
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        counted[lane] = excess[lane] * weight[lane]
+        far[lane] = distance[lane] * weight[lane]
+    for lane in range(FOLDED):
+        losses[lane] = log1p(
+            counted[lane] + (counted[lane + FOLDED] + counted[lane] * counted[lane + FOLDED]), <floating>0.0, &low)
+        losses[lane] = losses[lane] + (far[lane] + far[lane + FOLDED])
+    for lane in range(FOLDED):
+        total += losses[lane]
+    return total
+
+
+cdef inline floating absolute(floating x) noexcept nogil:
+    if floating is float:
+        return fabsf(x)
+    else:
+        return fabs(x)
+
+
+cdef inline floating sign_of(floating x) noexcept nogil:
+    """1 or -1; of a zero too."""
+    if floating is float:
+        return copysignf(<float>1.0, x)
+    else:
+        return copysign(1.0, x)
 
 
 cdef inline floating sigmoid_entry(
-    HeadKind kind, floating z, floating y, floating* slope,
+    HeadKind kind, floating z, floating e, floating y, floating* slope,
 ) noexcept nogil:
-    """The loss of one logit with the target y, and its derivative."""
-    cdef floating size = -z if z < <floating>0.0 else z
-    cdef floating e = exp_of_difference(-size)
+    """The loss of one logit with the target y, and its derivative; e is exp(-|z|)."""
     cdef floating large = <floating>1.0 / (<floating>1.0 + e)
     cdef floating small = e * large
-    # sigmoid(z) - y = (1 - y) - sigmoid(-z), from the small one of the two; with one choice, for gcc makes branches of
-    # more
-    cdef floating negative = <floating>1.0 if z < <floating>0.0 else <floating>0.0
-    cdef floating start = negative * y + (<floating>1.0 - negative) * (<floating>1.0 - y)
-    cdef floating residual = ((negative + negative) - <floating>1.0) * (small - start)
+    cdef floating sign = sign_of(z)
+    # sigmoid(z) - y = (1 - y) - sigmoid(-z), from the small one of the two
+    cdef floating start = y if sign < <floating>0.0 else <floating>1.0 - y
+    cdef floating residual = sign * (start - small)
     cdef floating low
     if kind == EACH_SIGMOID_CROSS_ENTROPY:
         slope[0] = residual
-        return start * size + log1p(e, <floating>0.0, &low)
+        return start * absolute(z) + log1p(e, <floating>0.0, &low)
     slope[0] = residual + residual
     if kind == EACH_SIGMOID_MSE:
         slope[0] = slope[0] * (large * small)
@@ -131,17 +176,24 @@ cdef inline void sigmoid_tiles(
     HeadKind kind, floating* tiles, Py_ssize_t n_tiles, Py_ssize_t n_lanes, const floating* numbers,
     const floating* label, const floating* end, const floating* factor, floating off, floating on, floating* losses,
 ) noexcept nogil:
-    """factor times the slope of each entry, and the sum of the losses of each lane, of the numbers before its end."""
+    """factor times the slope of each entry, and the sum of the losses of each lane, of the numbers before its end if it has one."""
+    cdef floating exponentials[BLOCK]
     cdef floating place, last, scale, loss, total, slope
     cdef Py_ssize_t lane, j
+    # by themselves: more of them fit into what the processor looks at together, and each is one long chain
+    for lane in range(n_lanes):
+        for j in range(n_tiles):
+            exponentials[j * LANES + lane] = exp_of_difference(-absolute(tiles[j * LANES + lane]))
     for lane in range(n_lanes):
         place = label[lane]
-        last = end[lane]
+        last = <floating>0.0 if end == NULL else end[lane]
         scale = factor[lane]
         total = <floating>0.0
         for j in range(n_tiles):
-            loss = sigmoid_entry(kind, tiles[j * LANES + lane], on if numbers[j] == place else off, &slope)
-            total = total + (loss if numbers[j] < last else <floating>0.0)
+            loss = sigmoid_entry(
+                kind, tiles[j * LANES + lane], exponentials[j * LANES + lane], on if numbers[j] == place else off,
+                &slope)
+            total = total + (loss if end == NULL or numbers[j] < last else <floating>0.0)
             tiles[j * LANES + lane] = slope * scale
         losses[lane] = total
 
@@ -167,34 +219,38 @@ cdef inline void each_sigmoid(
 
 cdef inline void few_classes(
     HeadKind kind, const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+    const int64_t* labels, const floating* weight, bint weighted, floating scale, double* loss, double* correct,
 ) noexcept nogil:
     """Rows of logits become scale · weight times the gradient of their losses; loss and correct are added to.
 
-    There is memory for whole blocks of LANES rows; `weight` is 0 in the last one's lanes without a row. `kind` is the
-    head's, a constant.
+    There is memory for whole blocks of LANES rows; `weight` is 0 in the last one's lanes without a row, and 1 in all
+    others unless `weighted`. `kind` is the head's, a constant.
     """
     cdef floating tiles[BLOCK]
+    cdef floating numbers[TILES]
     cdef floating label[LANES]
-    cdef floating distance[LANES]
-    cdef floating factor[LANES]
+    cdef floating own[LANES]          # the label's logit, and its exponential
+    cdef floating rival[LANES]
     cdef floating maximum[LANES]
-    cdef floating first[LANES]
+    cdef floating distance[LANES]     # from the label's logit to it
+    cdef floating factor[LANES]
     cdef floating losses[LANES]
     cdef floating right[LANES]
-    cdef floating end[LANES]
-    cdef floating numbers[TILES]
+    cdef floating low
     cdef Py_ssize_t group = REGISTER // <Py_ssize_t> sizeof(floating)
     cdef Py_ssize_t i, j, lane, n, n_lanes
     cdef double total_loss = 0.0
     cdef double total_correct = 0.0
+    cdef bint tied
     if n_classes < 1:
         return
-    fill_lanes(<floating>0.0, label)
-    fill_lanes(<floating>0.0, distance)
-    fill_lanes(<floating> n_classes, end)
     for j in range(n_classes):
         numbers[j] = <floating> j
+    # of lanes without a row
+    fill_lanes(<floating>0.0, label)
+    fill_lanes(<floating>1.0, own)
+    fill_lanes(<floating>0.0, rival)
+    fill_lanes(<floating>0.0, losses)
     for i from 0 <= i < n_rows by LANES:
         n = min(LANES, n_rows - i)
         n_lanes = (n + group - 1) // group * group
@@ -204,45 +260,57 @@ cdef inline void few_classes(
             rows_to_tiles_d(logits + i * width, width, n_lanes, tiles)
         for lane in range(n):
             label[lane] = <floating> labels[i + lane]
-        first_maximum(tiles, n_classes, n_lanes, maximum, first)
-        if kind == SOFTMAX_CROSS_ENTROPY:
+            own[lane] = logits[(i + lane) * width + labels[i + lane]]
+        rivals(tiles, n_classes, n_lanes, numbers, label, rival)
+        tied = False
+        for lane in range(n_lanes):
+            right[lane] = weight[i + lane] if own[lane] > rival[lane] else <floating>0.0
+            tied |= own[lane] == rival[lane]
+        if tied:
             for lane in range(n):
-                distance[lane] = maximum[lane] - tiles[labels[i + lane] * LANES + lane]
+                if is_first_maximum(logits + (i + lane) * width, n_classes, labels[i + lane]):
+                    right[lane] = weight[i + lane]
+        if kind == SOFTMAX_CROSS_ENTROPY:
             for lane in range(LANES):
+                maximum[lane] = larger(rival[lane], own[lane])
+                distance[lane] = maximum[lane] - own[lane]
                 factor[lane] = weight[i + lane] * scale
-            softmax_tiles(tiles, n_classes, n_lanes, numbers, label, distance, maximum, factor, losses)
-            if head.cap != 0.0:
-                for lane in range(n):
-                    losses[lane] = capped(losses[lane], head.cap)
+            softmax_tiles(tiles, n_classes, n_lanes, numbers, label, maximum, factor, own, losses)
         else:
             for lane in range(LANES):
                 factor[lane] = weight[i + lane] * scale / <floating> n_classes
             sigmoid_tiles(
-                kind, tiles, n_classes, n_lanes, numbers, label, end, factor, <floating> head.off, <floating> head.on,
+                kind, tiles, n_classes, n_lanes, numbers, label, NULL, factor, <floating> head.off, <floating> head.on,
                 losses)
         if floating is float:
             tiles_to_rows_f(tiles, width, n_lanes, logits + i * width)
         else:
             tiles_to_rows_d(tiles, width, n_lanes, logits + i * width)
-        for lane in range(n_lanes):
-            losses[lane] = weight[i + lane] * losses[lane]
-            right[lane] = weight[i + lane] if first[lane] == label[lane] else <floating>0.0
+        if kind == SOFTMAX_CROSS_ENTROPY:
+            for lane in range(LANES):
+                # the sum of all but for one of the largest, whose exponential is 1: where it is the label's, exactly
+                # the others
+                losses[lane] = losses[lane] + (own[lane] - <floating>1.0)
+        if kind == SOFTMAX_CROSS_ENTROPY and not weighted and head.cap == 0.0:
+            total_loss += sum_of_losses(losses, distance, weight + i)
+        else:
+            if kind == SOFTMAX_CROSS_ENTROPY:
+                for lane in range(n_lanes):
+                    losses[lane] = log1p(losses[lane], <floating>0.0, &low) + distance[lane]
+                if head.cap != 0.0:
+                    for lane in range(n):
+                        losses[lane] = capped(losses[lane], head.cap)
+            for lane in range(n_lanes):
+                losses[lane] = weight[i + lane] * losses[lane]
+            for lane in range(n):
+                total_loss += losses[lane]
         for lane in range(n):
-            total_loss += losses[lane]
             total_correct += right[lane]
     loss[0] += total_loss
     correct[0] += total_correct
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
-
-cdef inline bint is_first_maximum(const floating* row, Py_ssize_t n_classes, Py_ssize_t label) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef bint beaten = False
-    for j in range(n_classes):
-        beaten |= (row[j] > row[label]) | ((row[j] == row[label]) & (j < label))
-    return not beaten
-
 
 cdef inline double sigmoid_row(
     const Head* head, floating* row, Py_ssize_t n_classes, Py_ssize_t label, floating factor,

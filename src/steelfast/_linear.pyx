@@ -47,6 +47,10 @@ cdef extern from "_product.h" nogil:
         const void**, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, bint, float*)
     void gradient_d "steelfast_gradient_d"(
         const void**, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, bint, double*)
+    void descend_f "steelfast_descend_f"(
+        const void**, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, float, float*)
+    void descend_d "steelfast_descend_d"(
+        const void**, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double, double*)
 
 cdef enum:
     COLUMNS = 8           # logits are padded to a multiple of it: whole registers
@@ -81,10 +85,10 @@ cdef struct Workspace:
 
 cdef void softmax_cross_entropies(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+    const int64_t* labels, const floating* weight, bint weighted, floating scale, double* loss, double* correct,
 ) noexcept nogil:
     few_classes(
-        SOFTMAX_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+        SOFTMAX_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, weighted, scale, loss, correct)
 
 
 cdef void sigmoid_cross_entropies(
@@ -92,7 +96,7 @@ cdef void sigmoid_cross_entropies(
     const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
 ) noexcept nogil:
     few_classes(
-        EACH_SIGMOID_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+        EACH_SIGMOID_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, True, scale, loss, correct)
 
 
 cdef void sigmoid_mses(
@@ -100,7 +104,7 @@ cdef void sigmoid_mses(
     const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
 ) noexcept nogil:
     few_classes(
-        EACH_SIGMOID_MSE, head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+        EACH_SIGMOID_MSE, head, logits, width, n_rows, n_classes, labels, weight, True, scale, loss, correct)
 
 
 cdef void sigmoid_mses_without_slope(
@@ -108,7 +112,7 @@ cdef void sigmoid_mses_without_slope(
     const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
 ) noexcept nogil:
     few_classes(
-        EACH_SIGMOID_MSE_WITHOUT_SLOPE, head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+        EACH_SIGMOID_MSE_WITHOUT_SLOPE, head, logits, width, n_rows, n_classes, labels, weight, True, scale, loss, correct)
 
 
 cdef void losses_of_many(
@@ -120,17 +124,19 @@ cdef void losses_of_many(
 
 cdef inline void differentiate(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+    const int64_t* labels, const floating* weight, bint weighted, floating scale, double* loss, double* correct,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(n_rows):
-        # a row without weight costs nothing, whatever its logits are
-        if weight[i] == <floating>0.0:
-            memset(logits + i * width, 0, width * sizeof(floating))
+    if weighted:
+        for i in range(n_rows):
+            # a row without weight costs nothing, whatever its logits are
+            if weight[i] == <floating>0.0:
+                memset(logits + i * width, 0, width * sizeof(floating))
     if n_classes > TILES:
         losses_of_many(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
     elif head.kind == SOFTMAX_CROSS_ENTROPY:
-        softmax_cross_entropies(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+        softmax_cross_entropies(
+            head, logits, width, n_rows, n_classes, labels, weight, weighted, scale, loss, correct)
     elif head.kind == EACH_SIGMOID_CROSS_ENTROPY:
         sigmoid_cross_entropies(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
     elif head.kind == EACH_SIGMOID_MSE:
@@ -147,13 +153,17 @@ cdef inline void gather(
     """Where the n rows from place `first` on are, their labels and weights."""
     cdef const floating* X = <const floating*> table.X
     cdef const floating* weight = <const floating*> table.weight
+    cdef const int64_t* all_labels = table.labels
+    cdef const int64_t* order = table.order
+    cdef const void** rows = space.rows
     cdef floating* weights = <floating*> space.weight
     cdef int64_t* labels = <int64_t*> space.labels
+    cdef Py_ssize_t n_features = table.n_features
     cdef Py_ssize_t k, i
     for k in range(n):
-        i = first + k if table.order == NULL else table.order[first + k]
-        space.rows[k] = X + i * table.n_features
-        labels[k] = table.labels[i]
+        i = first + k if order == NULL else order[first + k]
+        rows[k] = X + i * n_features
+        labels[k] = all_labels[i]
         weights[k] = <floating>1.0 if weight == NULL else weight[i]
     for k in range(n, (n + LANES - 1) // LANES * LANES):
         weights[k] = <floating>0.0
@@ -161,10 +171,13 @@ cdef inline void gather(
 
 cdef void add_gradient(
     const Table* table, const Head* head, const Workspace* space, Py_ssize_t first, Py_ssize_t n,
-    bint mean, floating example, double* loss, double* correct,
+    bint mean, const double* rate, floating example, double* loss, double* correct,
 ) noexcept nogil:
-    """Of n rows from place `first` on: the gradient of the sum of their losses, or of their mean."""
-    cdef const floating* parameters = <const floating*> space.parameters
+    """Of n rows from place `first` on: the gradient of the sum of their losses, or of their mean.
+
+    With a rate, for which the rows must fit a chunk, the parameters take the plain step down the gradient at once.
+    """
+    cdef floating* parameters = <floating*> space.parameters
     cdef floating* logits = <floating*> space.logits
     cdef const floating* weight = <const floating*> space.weight
     cdef const int64_t* labels = <const int64_t*> space.labels
@@ -181,9 +194,14 @@ cdef void add_gradient(
         else:
             logits_d(space.rows, m, n_features, parameters, space.width, logits)
         differentiate(
-            head, logits, space.width, m, table.n_classes, labels, weight, <floating> scale, loss, correct)
-        if floating is float:
+            head, logits, space.width, m, table.n_classes, labels, weight, table.weight != NULL, <floating> scale,
+            loss, correct)
+        if floating is float and rate != NULL:
+            descend_f(space.rows, m, n_features, logits, space.width, <float> rate[0], parameters)
+        elif floating is float:
             gradient_f(space.rows, m, n_features, logits, space.width, add, gradient)
+        elif rate != NULL:
+            descend_d(space.rows, m, n_features, logits, space.width, rate[0], parameters)
         else:
             gradient_d(space.rows, m, n_features, logits, space.width, add, gradient)
         add = True
@@ -197,21 +215,26 @@ cdef void epoch(
     cdef floating* gradient = <floating*> space.gradient
     cdef Py_ssize_t n_weights = table.n_features * space.width
     cdef Py_ssize_t i, k, n
+    cdef Py_ssize_t step = 0
+    cdef bint at_once = rule.kind == SGD and rule.weight_decay == 0.0 and l2 == 0.0 and batch_size <= space.chunk
     cdef double loss, correct
     for i from 0 <= i < n_rows by batch_size:
         n = min(batch_size, n_rows - i)
         loss = 0.0
         correct = 0.0
-        add_gradient(table, head, space, i, n, True, example, &loss, &correct)
-        losses[i // batch_size] = loss / (losses_of_row(head, table.n_classes) * <double> n)
-        accuracies[i // batch_size] = correct / <double> n
+        add_gradient(
+            table, head, space, i, n, True, &rates[step] if at_once else NULL, example, &loss, &correct)
+        losses[step] = loss / (losses_of_row(head, table.n_classes) * <double> n)
+        accuracies[step] = correct / <double> n
         if l2 != 0.0:
             for k in range(n_weights):
                 gradient[k] += <floating> l2 * parameters[k]
-        take_step(
-            rule, parameters, gradient, <floating*> space.first, <floating*> space.second,
-            n_weights + space.width, rates[i // batch_size], number + i // batch_size,
-        )
+        if not at_once:
+            take_step(
+                rule, parameters, gradient, <floating*> space.first, <floating*> space.second,
+                n_weights + space.width, rates[step], number + step,
+            )
+        step += 1
 
 
 cdef Py_ssize_t epochs(
@@ -298,11 +321,13 @@ cdef object memory_of(object x, str name, bint needed, cnp.ndarray parameters):
 
 
 cdef int check_indices(const int64_t* indices, Py_ssize_t n, Py_ssize_t limit, str name) except -1:
+    cdef const uint64_t* numbers = <const uint64_t*> indices
+    cdef uint64_t last = <uint64_t> (limit - 1)
+    cdef uint64_t wrong = 0
     cdef Py_ssize_t i
-    cdef bint valid = True
     for i in range(n):
-        valid &= (0 <= indices[i]) & (indices[i] < limit)
-    if not valid:
+        wrong |= numbers[i] | (last - numbers[i])        # of a number outside one of the two is negative
+    if wrong >> 63:
         for i in range(n):
             if not 0 <= indices[i] < limit:
                 raise ValueError(f"{name} must be within 0 … {limit - 1}, got {indices[i]} at index {i}")
@@ -421,7 +446,8 @@ cdef void differentiate_rows(
         for k in range(m, (m + LANES - 1) // LANES * LANES):
             weights[k] = <floating>0.0
         differentiate(
-            head, padded, space.width, m, n_classes, labels + i, weights, <floating> (1.0 / divisor), loss, correct)
+            head, padded, space.width, m, n_classes, labels + i, weights, weight != NULL, <floating> (1.0 / divisor),
+            loss, correct)
         for k in range(m):
             memcpy(logits + (i + k) * n_classes, padded + k * space.width, n_classes * sizeof(floating))
     leave_environment(saved)
@@ -690,9 +716,9 @@ def linear_loss_and_grad(
     state = allow_threads(n_rows * table.n_features)
     saved = enter_environment()
     if type_number == cnp.NPY_FLOAT:
-        add_gradient[float](&table, &head, &space, 0, n_rows, False, 0.0, &loss, &correct)
+        add_gradient[float](&table, &head, &space, 0, n_rows, False, NULL, 0.0, &loss, &correct)
     else:
-        add_gradient[double](&table, &head, &space, 0, n_rows, False, 0.0, &loss, &correct)
+        add_gradient[double](&table, &head, &space, 0, n_rows, False, NULL, 0.0, &loss, &correct)
     leave_environment(saved)
     end_allow_threads(state)
     unpad(space.gradient, space.width, gradient)

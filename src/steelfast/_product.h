@@ -13,6 +13,7 @@
 #endif
 
 #define STEELFAST_PLAIN_FMA(a, b, c) ((a) * (b) + (c))
+#define STEELFAST_PLAIN_STEP(p, rate, g) ((p) - (rate) * (g))
 
 #if defined(__AVX512F__)
 #define STEELFAST_VECTOR_D __m512d
@@ -20,18 +21,21 @@
 #define STEELFAST_LOAD_D _mm512_loadu_pd
 #define STEELFAST_STORE_D _mm512_storeu_pd
 #define STEELFAST_FMA_D _mm512_fmadd_pd
+#define STEELFAST_STEP_D(p, rate, g) _mm512_sub_pd(p, _mm512_mul_pd(rate, g))
 #elif defined(__AVX2__)
 #define STEELFAST_VECTOR_D __m256d
 #define STEELFAST_SPLAT_D _mm256_set1_pd
 #define STEELFAST_LOAD_D _mm256_loadu_pd
 #define STEELFAST_STORE_D _mm256_storeu_pd
 #define STEELFAST_FMA_D _mm256_fmadd_pd
+#define STEELFAST_STEP_D(p, rate, g) _mm256_sub_pd(p, _mm256_mul_pd(rate, g))
 #else
 #define STEELFAST_VECTOR_D double
 #define STEELFAST_SPLAT_D(x) (x)
 #define STEELFAST_LOAD_D(p) (*(p))
 #define STEELFAST_STORE_D(p, x) (*(p) = (x))
 #define STEELFAST_FMA_D STEELFAST_PLAIN_FMA
+#define STEELFAST_STEP_D STEELFAST_PLAIN_STEP
 #endif
 
 #if defined(__AVX2__)
@@ -40,12 +44,14 @@
 #define STEELFAST_LOAD_F _mm256_loadu_ps
 #define STEELFAST_STORE_F _mm256_storeu_ps
 #define STEELFAST_FMA_F _mm256_fmadd_ps
+#define STEELFAST_STEP_F(p, rate, g) _mm256_sub_ps(p, _mm256_mul_ps(rate, g))
 #else
 #define STEELFAST_VECTOR_F float
 #define STEELFAST_SPLAT_F(x) (x)
 #define STEELFAST_LOAD_F(p) (*(p))
 #define STEELFAST_STORE_F(p, x) (*(p) = (x))
 #define STEELFAST_FMA_F STEELFAST_PLAIN_FMA
+#define STEELFAST_STEP_F STEELFAST_PLAIN_STEP
 #endif
 
 #define STEELFAST_UP_TO_1(X, M, T, type) X(M, T, type, 0)
@@ -59,20 +65,25 @@
 #define STEELFAST_UP_TO_9(X, M, T, type) STEELFAST_UP_TO_8(X, M, T, type) X(M, T, type, 8)
 #define STEELFAST_UP_TO_10(X, M, T, type) STEELFAST_UP_TO_9(X, M, T, type) X(M, T, type, 9)
 
-/* M is LOGITS or GRADIENT. W registers of columns for each row of the result; a step is a load and W multiplications for
+/* M is LOGITS, GRADIENT or DESCENT, which takes a step down the gradient instead of storing it. W registers of columns for each row of the result; a step is a load and W multiplications for
  * each of them, and hardly anything else. Of the logits each row has a pointer to its features, which a step takes one by
  * one; of the gradient a step takes neighbouring features of one row. */
 #define STEELFAST_ENTRY_LOGITS(type, r) (*(const type *)(features##r + offset))
 #define STEELFAST_ENTRY_GRADIENT(type, r) (features[r])
+#define STEELFAST_ENTRY_DESCENT STEELFAST_ENTRY_GRADIENT
 #define STEELFAST_FEATURES_LOGITS(type, r) const char *features##r = (const char *)rows[first + r];
 #define STEELFAST_FEATURES_GRADIENT(type, r)
+#define STEELFAST_FEATURES_DESCENT(type, r)
+#define STEELFAST_RESULT_LOGITS(T, at, sum) sum
+#define STEELFAST_RESULT_GRADIENT(T, at, sum) sum
+#define STEELFAST_RESULT_DESCENT(T, at, sum) STEELFAST_STEP_##T(STEELFAST_LOAD_##T(at), step, sum)
 #define STEELFAST_START_1(M, T, type, r)                                                                          \
     STEELFAST_FEATURES_##M(type, r)                                                                               \
     STEELFAST_VECTOR_##T sum##r = start;
 #define STEELFAST_STEP_1(M, T, type, r)                                                                           \
     sum##r = STEELFAST_FMA_##T(STEELFAST_SPLAT_##T(STEELFAST_ENTRY_##M(type, r)), columns, sum##r);
 #define STEELFAST_END_1(M, T, type, r)                                                                            \
-    STEELFAST_STORE_##T(at, sum##r);                                                                              \
+    STEELFAST_STORE_##T(at, STEELFAST_RESULT_##M(T, at, sum##r));                                                 \
     at += width;
 #define STEELFAST_AGAIN_1(M, T, type, r)                                                                          \
     sum##r = STEELFAST_LOAD_##T(at);                                                                              \
@@ -87,7 +98,7 @@
         more##r = STEELFAST_FMA_##T(entry, others, more##r);                                                      \
     }
 #define STEELFAST_END_2(M, T, type, r)                                                                            \
-    STEELFAST_STORE_##T(at + lanes, more##r);                                                                     \
+    STEELFAST_STORE_##T(at + lanes, STEELFAST_RESULT_##M(T, at + lanes, more##r));                                \
     STEELFAST_END_1(M, T, type, r)
 #define STEELFAST_AGAIN_2(M, T, type, r)                                                                          \
     more##r = STEELFAST_LOAD_##T(at + lanes);                                                                     \
@@ -104,6 +115,7 @@
         const type *features = (const type *)rows[offset] + first;                                                \
         STEELFAST_COLUMNS_##W(T) STEELFAST_UP_TO_##n(STEELFAST_STEP_##W, GRADIENT, T, type)                       \
     }
+#define STEELFAST_STEPS_DESCENT STEELFAST_STEPS_GRADIENT
 #define STEELFAST_GROUP(n, W, M, T, type)                                                                         \
     do {                                                                                                          \
         STEELFAST_UP_TO_##n(STEELFAST_START_##W, M, T, type)                                                      \
@@ -146,6 +158,7 @@
     start_of_others = n_columns == lanes ? start : STEELFAST_LOAD_##T(factor + n_steps * width + column + lanes);
 #define STEELFAST_BIAS_GRADIENT(T)                                                                                \
     start = start_of_others = STEELFAST_SPLAT_##T(0);
+#define STEELFAST_BIAS_DESCENT STEELFAST_BIAS_GRADIENT
 #define STEELFAST_PRODUCT(M, T, type)                                                                             \
     {                                                                                                             \
         const ptrdiff_t lanes = sizeof(STEELFAST_VECTOR_##T) / sizeof(type);                                      \
@@ -172,8 +185,7 @@
         }                                                                                                         \
     }
 
-/* logits[r, c] = parameters[n_features, c] + sum over k of rows[r][k] * parameters[k, c];
- * gradient[k, c] = sum over r of rows[r][k] * slopes[r, c], its last row the sum of the slopes; or that added to it. */
+/* logits[r, c] = parameters[n_features, c] + sum over k of rows[r][k] * parameters[k, c] */
 #define STEELFAST_LINEAR(suffix, T, type)                                                                         \
     static inline void steelfast_logits_##suffix(const void *const *rows, ptrdiff_t n_rows, ptrdiff_t n_features, \
                                                  const type *parameters, ptrdiff_t width, type *logits) {         \
@@ -182,17 +194,20 @@
         type *result = logits;                                                                                    \
         const int add = 0;                                                                                        \
         STEELFAST_PRODUCT(LOGITS, T, type)                                                                        \
-    }                                                                                                             \
-    static inline void steelfast_gradient_##suffix(const void *const *rows, ptrdiff_t n_rows, ptrdiff_t n_features, \
-                                                   const type *slopes, ptrdiff_t width, int add, type *gradient) { \
+    }
+STEELFAST_LINEAR(f, F, float)
+STEELFAST_LINEAR(d, D, double)
+
+#define STEELFAST_BY_FEATURES(M, T, type)                                                                         \
+    {                                                                                                             \
         const ptrdiff_t n_of_result = n_features, n_steps = n_rows;                                               \
         const type *factor = slopes;                                                                              \
-        type *result = gradient, *bias = gradient + n_features * width;                                           \
-        const STEELFAST_VECTOR_##T one = STEELFAST_SPLAT_##T(1);                                                      \
+        type *bias = result + n_features * width;                                                                 \
+        const STEELFAST_VECTOR_##T one = STEELFAST_SPLAT_##T(1);                                                  \
         STEELFAST_VECTOR_##T sum, more;                                                                           \
         const ptrdiff_t lanes = sizeof(sum) / sizeof(type);                                                       \
         ptrdiff_t r, c, other; /* two registers of columns; at the end maybe the same one twice */                \
-        STEELFAST_PRODUCT(GRADIENT, T, type)                                                                      \
+        STEELFAST_PRODUCT(M, T, type)                                                                             \
         for (c = 0; c < width; c = other + lanes) {                                                               \
             other = width - c < 2 * lanes ? c : c + lanes;                                                        \
             sum = add ? STEELFAST_LOAD_##T(bias + c) : STEELFAST_SPLAT_##T(0);                                    \
@@ -201,11 +216,27 @@
                 sum = STEELFAST_FMA_##T(one, STEELFAST_LOAD_##T(slopes + r * width + c), sum);                    \
                 more = STEELFAST_FMA_##T(one, STEELFAST_LOAD_##T(slopes + r * width + other), more);              \
             }                                                                                                     \
+            sum = STEELFAST_RESULT_##M(T, bias + c, sum);                                                         \
+            more = STEELFAST_RESULT_##M(T, bias + other, more);                                                   \
             STEELFAST_STORE_##T(bias + c, sum);                                                                   \
             STEELFAST_STORE_##T(bias + other, more);                                                              \
         }                                                                                                         \
     }
-STEELFAST_LINEAR(f, F, float)
-STEELFAST_LINEAR(d, D, double)
+
+/* gradient[k, c] = sum over r of rows[r][k] * slopes[r, c], its last row the sum of the slopes; or that added to it.
+ * parameters[k, c] -= rate * gradient[k, c]. */
+#define STEELFAST_GRADIENT_OF_LINEAR(suffix, T, type)                                                             \
+    static inline void steelfast_gradient_##suffix(const void *const *rows, ptrdiff_t n_rows, ptrdiff_t n_features, \
+                                                   const type *slopes, ptrdiff_t width, int add, type *result) {  \
+        STEELFAST_BY_FEATURES(GRADIENT, T, type)                                                                  \
+    }                                                                                                             \
+    static inline void steelfast_descend_##suffix(const void *const *rows, ptrdiff_t n_rows, ptrdiff_t n_features, \
+                                                  const type *slopes, ptrdiff_t width, type rate, type *result) { \
+        const STEELFAST_VECTOR_##T step = STEELFAST_SPLAT_##T(rate);                                              \
+        const int add = 0;                                                                                        \
+        STEELFAST_BY_FEATURES(DESCENT, T, type)                                                                   \
+    }
+STEELFAST_GRADIENT_OF_LINEAR(f, F, float)
+STEELFAST_GRADIENT_OF_LINEAR(d, D, double)
 
 #endif

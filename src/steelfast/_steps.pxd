@@ -14,6 +14,12 @@ cdef enum:
     RMSPROP
     ADAM
 
+cdef enum:
+    # how the weights decay
+    NOT_AT_ALL
+    WITH_GRADIENT
+    BESIDE_GRADIENT
+
 cdef struct Rule:
     # what an optimiser is, in numbers
     int kind
@@ -42,27 +48,30 @@ cdef inline floating square_root(floating x) noexcept nogil:
 
 
 cdef inline void step_by(
-    int kind, bint coupled, const Rule* rule, floating* parameter, const floating* gradient, floating* first,
+    int kind, int decays, const Rule* rule, floating* parameter, const floating* gradient, floating* first,
     floating* second, Py_ssize_t n, double rate, Py_ssize_t number,
 ) noexcept nogil:
     # coefficients are formed as doubles and rounded once: of 1 - 0.999 in single precision four digits are right
-    cdef floating keep = <floating> (1.0 - rate * rule.weight_decay if rule.decoupled else 1.0)
+    cdef floating keep = <floating> (1.0 - rate * rule.weight_decay)
     cdef floating weight_decay = <floating> rule.weight_decay
     cdef floating decay = <floating> rule.decay, gain = <floating> (1.0 - rule.decay)
     cdef floating second_decay = <floating> rule.second_decay, second_gain = <floating> (1.0 - rule.second_decay)
     cdef floating eps = <floating> rule.eps
     cdef floating length = <floating> rate
     cdef floating correction = 1.0
-    cdef floating g, m, v
+    cdef floating p, g, m, v
     cdef Py_ssize_t k
     if kind == ADAM:
         # the running means began at zero
         length = <floating> (rate / (1.0 - pow(rule.decay, <double> number)))
         correction = <floating> (1.0 / sqrt(1.0 - pow(rule.second_decay, <double> number)))
     for k in range(n):
+        p = parameter[k]
         g = gradient[k]
-        if coupled:
-            g = g + weight_decay * parameter[k]
+        if decays == WITH_GRADIENT:
+            g = g + weight_decay * p
+        elif decays == BESIDE_GRADIENT:
+            p = keep * p
         if kind == MOMENTUM or kind == NESTEROV:
             m = decay * first[k] + g
             first[k] = m
@@ -77,17 +86,19 @@ cdef inline void step_by(
             first[k] = m
             second[k] = v
             g = m / (square_root(v) * correction + eps)
-        parameter[k] = keep * parameter[k] - length * g
+        parameter[k] = p - length * g
 
 
 cdef inline void step_of(
     int kind, const Rule* rule, floating* parameter, const floating* gradient, floating* first, floating* second,
     Py_ssize_t n, double rate, Py_ssize_t number,
 ) noexcept nogil:
-    if rule.weight_decay != 0.0 and not rule.decoupled:
-        step_by(kind, True, rule, parameter, gradient, first, second, n, rate, number)
+    if rule.weight_decay == 0.0:
+        step_by(kind, NOT_AT_ALL, rule, parameter, gradient, first, second, n, rate, number)
+    elif rule.decoupled:
+        step_by(kind, BESIDE_GRADIENT, rule, parameter, gradient, first, second, n, rate, number)
     else:
-        step_by(kind, False, rule, parameter, gradient, first, second, n, rate, number)
+        step_by(kind, WITH_GRADIENT, rule, parameter, gradient, first, second, n, rate, number)
 
 
 cdef inline void take_step(
@@ -98,7 +109,7 @@ cdef inline void take_step(
 
     `first` is there for momentum and Adam, `second` for RMSProp and Adam, else NULL; both begin as zeros.
     """
-    # the kind is a constant of each call, and so is whether weights decay: each has a loop without a choice in it
+    # the kind is a constant of each call, and so is how the weights decay: each has a loop without a choice in it
     if rule.kind == SGD:
         step_of(SGD, rule, parameter, gradient, first, second, n, rate, number)
     elif rule.kind == MOMENTUM:
