@@ -182,6 +182,23 @@ def test_its_steps_are_those_of_the_optimizer(name, dtype):
     np.testing.assert_allclose(parameters, expected, rtol=0, atol=1e-13 if dtype == np.float64 else 2e-6)
 
 
+@every_dtype
+@pytest.mark.parametrize("batch_size", [1, 10, 64, 65, 100])
+def test_a_plain_step_has_the_same_bits_however_it_is_taken(batch_size, dtype):
+    """Together with the gradient, or after it, as that of a momentum of 0 and those of batches in several parts."""
+    X, labels, parameters, _ = rows_of(27, 7, 100, False, dtype)
+    orders = np.stack([np.random.default_rng(k).permutation(100) for k in range(3)])
+    results = []
+    for optimizer in (SGD(0.1), Momentum(0.1, momentum=0.0)):
+        learned = parameters.copy()
+        plan = optimizer.begin(learned, 3 * -(-100 // batch_size))
+        figures = _kernels.train_linear_epochs(X, labels, orders, learned, batch_size, *SETTINGS[0], None, 0.0, plan)
+        results.append((learned, figures))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert not np.array_equal(results[0][0], parameters)
+
+
 @weighted_or_not
 @every_setting
 @every_shape
@@ -320,6 +337,37 @@ def test_the_first_of_equal_logits_is_what_is_predicted():
             X, labels = np.zeros((5, 2)), np.full(5, label)
             _, correct, _ = _kernels.linear_loss_and_grad(X, labels, np.zeros((3, n_classes)), *SETTINGS[0], None)
             assert correct == (5 if label == 0 else 0)
+
+
+@every_dtype
+@every_setting
+@pytest.mark.parametrize("n_classes", [2, 7, 9, 200])
+def test_of_equal_logits_the_first_is_predicted_in_every_row(n_classes, settings, dtype):
+    rng = np.random.default_rng(n_classes)
+    logits = rng.integers(0, 3, (37, n_classes)).astype(dtype)
+    labels = rng.integers(0, min(n_classes, 7), 37)
+    expected = int((logits.argmax(axis=1) == labels).sum())
+    assert 0 < expected < 37
+    assert _kernels.differentiate_logits(logits, labels, *settings, None, 1.0)[1] == expected
+
+
+@every_dtype
+@pytest.mark.parametrize("n_rows", [1, 8, 9, 16, 23, 100])
+def test_small_losses_keep_their_digits_in_a_sum(n_rows, dtype):
+    """Whether each is a logarithm of its own, as where rows have weights, or two are one."""
+    rng = np.random.default_rng(n_rows)
+    labels = rng.integers(0, 7, n_rows)
+    logits = rng.normal(size=(n_rows, 7)).astype(dtype)
+    logits[np.arange(n_rows), labels] += rng.uniform(20, 60, n_rows).astype(dtype)
+    z = logits.astype(np.longdouble)
+    others = np.exp(z - z[np.arange(n_rows), labels][:, None])
+    others[np.arange(n_rows), labels] = 0
+    expected = np.log1p(others.sum(axis=1)).sum()
+    for weights in (None, np.ones(n_rows, dtype)):
+        total, right = _kernels.differentiate_logits(logits.copy(), labels, *SETTINGS[0], weights, 1.0)
+        assert right == n_rows
+        # the exponent, up to 64, is rounded before it is taken
+        assert abs(total - expected) <= 64 * np.finfo(dtype).eps * expected
 
 
 # ---- logits

@@ -345,6 +345,40 @@ cdef inline floating log_of_reduced(floating k, floating f, floating f_low, floa
     return fast_two_sum(start, start_low - inner, result_low)
 
 
+cdef inline floating reduced_ratio(
+    floating others, floating others_low, floating count, floating unit, floating unit_low, floating* f_low,
+    floating* g, floating* g_low, floating* k,
+) noexcept nogil:
+    """The first half of `log_of_ratio`: f and g as pairs, and k."""
+    cdef floating c, excess, product, product_low, f
+    if floating is float:
+        k[0] = ratio_exponent_f(multiply_add(count, unit, others), unit, &c)
+    else:
+        k[0] = ratio_exponent_d(multiply_add(count, unit, others), unit, &c)
+    excess = count * c - <floating>1.0
+    product = two_product(unit, excess, &product_low)
+    f = two_sum(others * c, product, f_low)
+    f_low[0] = f_low[0] + (product_low + (others_low * c + unit_low * excess))
+    g[0] = fast_two_sum(unit + unit, f, g_low)
+    g_low[0] = g_low[0] + (f_low[0] + (unit_low + unit_low))
+    return f
+
+
+cdef inline floating log_of_reduced_ratio(
+    floating f, floating f_low, floating g, floating g_low, floating k, floating* low,
+) noexcept nogil:
+    """k · log 2 + log((g + f) / (g - f)) as a pair, from `reduced_ratio`."""
+    cdef floating product, product_low, inverse, s, s_low, z, start, start_low, rest
+    inverse = <floating>1.0 / g
+    s = f * inverse
+    product = two_product(s, g, &product_low)
+    s_low = (((f - product) - product_low) + (f_low - s * g_low)) * inverse
+    z = s * s
+    rest = (s_low + s_low) + (multiply_add(s * z, log_series(z), log2_lower(k)))
+    start = fast_two_sum(log2_upper(k), s + s, &start_low)
+    return fast_two_sum(start, start_low + rest, low)
+
+
 cdef inline floating log_of_ratio(
     floating others, floating others_low, floating count, floating unit, floating unit_low, floating* low,
 ) noexcept nogil:
@@ -354,25 +388,9 @@ cdef inline floating log_of_ratio(
     c = 2**-k, s = f / (2 + f) is the ratio of others · c + unit · (count · c - 1), which is then exactly others · c,
     and of that plus 2 unit; so one division is enough.
     """
-    cdef floating k, c, excess, product, product_low, f, f_low, g, g_low, inverse, s, s_low, z, start, start_low, rest
-    if floating is float:
-        k = ratio_exponent_f(multiply_add(count, unit, others), unit, &c)
-    else:
-        k = ratio_exponent_d(multiply_add(count, unit, others), unit, &c)
-    excess = count * c - <floating>1.0
-    product = two_product(unit, excess, &product_low)
-    f = two_sum(others * c, product, &f_low)
-    f_low = f_low + (product_low + (others_low * c + unit_low * excess))
-    g = fast_two_sum(unit + unit, f, &g_low)
-    g_low = g_low + (f_low + (unit_low + unit_low))
-    inverse = <floating>1.0 / g
-    s = f * inverse
-    product = two_product(s, g, &product_low)
-    s_low = (((f - product) - product_low) + (f_low - s * g_low)) * inverse
-    z = s * s
-    rest = (s_low + s_low) + (multiply_add(s * z, log_series(z), log2_lower(k)))
-    start = fast_two_sum(log2_upper(k), s + s, &start_low)
-    return fast_two_sum(start, start_low + rest, low)
+    cdef floating f_low, g, g_low, k
+    cdef floating f = reduced_ratio(others, others_low, count, unit, unit_low, &f_low, &g, &g_low, &k)
+    return log_of_reduced_ratio(f, f_low, g, g_low, k, low)
 
 
 cdef inline floating log1p(floating x, floating x_low, floating* low) noexcept nogil:
@@ -421,27 +439,34 @@ cdef inline floating exp_of_negative(floating x, floating* low) noexcept nogil:
     return exp_scaled(d, exp_base(<floating>0.0), low)
 
 
-cdef inline floating sigmoid_parts(floating x, floating* small) noexcept nogil:
-    """sigmoid(|x|), and into `small` sigmoid(-|x|), both to the last digit: 1 - sigmoid then needs no subtraction."""
-    cdef floating e_low, total, total_low, inverse, inverse_low
-    cdef floating e = exp_of_negative(x, &e_low)
-    total = fast_two_sum(exp_scale(x), e, &total_low)
+cdef inline floating sigmoid_parts(floating e, floating e_low, floating* small) noexcept nogil:
+    """sigmoid(|x|), and into `small` sigmoid(-|x|), both to the last digit: 1 - sigmoid then needs no subtraction.
+
+    e is `exp_of_negative` of x, of this and the next two.
+    """
+    cdef floating total, total_low, inverse, inverse_low
+    total = fast_two_sum(exp_scale(e), e, &total_low)
     inverse = reciprocal(total, total_low + e_low, &inverse_low)
     small[0] = times_pair(e, inverse, inverse_low)
-    return times_pair(exp_scale(x), inverse, inverse_low)
+    return times_pair(exp_scale(e), inverse, inverse_low)
 
 
 cdef inline floating sigmoid_pairs(
-    floating x, floating* large_low, floating* small, floating* small_low,
+    floating e, floating e_low, floating* large_low, floating* small, floating* small_low,
 ) noexcept nogil:
     """The same, both as pairs."""
-    cdef floating e_low, total, total_low, inverse, inverse_low
-    cdef floating e = exp_of_negative(x, &e_low)
-    total = fast_two_sum(exp_scale(x), e, &total_low)
+    cdef floating total, total_low, inverse, inverse_low
+    total = fast_two_sum(exp_scale(e), e, &total_low)
     inverse = reciprocal(total, total_low + e_low, &inverse_low)
     small[0] = pair_times_pair(e, e_low, inverse, inverse_low, small_low)
-    large_low[0] = exp_scale(x) * inverse_low
-    return exp_scale(x) * inverse
+    large_low[0] = exp_scale(e) * inverse_low
+    return exp_scale(e) * inverse
+
+
+cdef inline floating log1p_exp(floating e, floating e_low) noexcept nogil:
+    """log(1 + exp(-|x|))."""
+    cdef floating low
+    return log1p(e * exp_unscale(e), e_low * exp_unscale(e), &low)
 
 
 cdef inline floating sigmoid(floating x) noexcept nogil:
@@ -457,15 +482,10 @@ cdef inline floating sigmoid(floating x) noexcept nogil:
     return multiply_add(-quotient * (low * exp_unscale(x)), inverse, quotient)
 
 
-cdef inline floating log1p_exp_of_negative(floating x) noexcept nogil:
-    """log(1 + exp(-|x|))."""
-    cdef floating low
-    cdef floating e = exp_of_negative(x, &low)
-    return log1p(e * exp_unscale(x), low * exp_unscale(x), &low)
-
-
 cdef inline floating log_sigmoid(floating x) noexcept nogil:
-    return (x if x < <floating>0.0 else <floating>0.0) - log1p_exp_of_negative(x)
+    cdef floating e_low
+    cdef floating e = exp_of_negative(x, &e_low)
+    return (x if x < <floating>0.0 else <floating>0.0) - log1p_exp(e, e_low)
 
 
 # --- the hyperbolic tangent ----------------------------------------------------------------------------------

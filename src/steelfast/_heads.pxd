@@ -80,7 +80,7 @@ cdef inline void softmax_tiles(
 ) noexcept nogil:
     """factor · (p - target) of each lane.
 
-    Of the exponentials of the differences from the maximum, the label's stays in `own`, the sum of the others in `rest`.
+    Of the exponentials of the differences from the maximum the label's stays in `own`, the sum of the others in `rest`.
     """
     cdef floating scale[LANES]
     cdef floating of_label[LANES]
@@ -115,9 +115,9 @@ cdef inline void softmax_tiles(
 cdef inline double sum_of_losses(
     const floating* excess, const floating* distance, const floating* weight,
 ) noexcept nogil:
-    """The sum of log(1 + excess) + distance of the lanes whose weight is 1, and not 0: half as many logarithms.
+    """The sum of log(1 + excess) + distance of the lanes whose weight is 1, and not 0, with half as many logarithms.
 
-    1 + a + b + a · b is the product of two, and their sum without the 1 loses nothing: all are positive.
+    log(1 + a) + log(1 + b) = log(1 + (a + b + a · b)), whose terms are all positive, so that small ones lose nothing.
     """
     cdef floating losses[FOLDED]
     cdef floating far[LANES]
@@ -176,11 +176,11 @@ cdef inline void sigmoid_tiles(
     HeadKind kind, floating* tiles, Py_ssize_t n_tiles, Py_ssize_t n_lanes, const floating* numbers,
     const floating* label, const floating* end, const floating* factor, floating off, floating on, floating* losses,
 ) noexcept nogil:
-    """factor times the slope of each entry, and the sum of the losses of each lane, of the numbers before its end if it has one."""
+    """factor times the slope of each entry, and the sum of each lane's losses: of the numbers before its end or all."""
     cdef floating exponentials[BLOCK]
     cdef floating place, last, scale, loss, total, slope
     cdef Py_ssize_t lane, j
-    # by themselves: more of them fit into what the processor looks at together, and each is one long chain
+    # in a loop of their own: of long chains of operations the processor has the fewer under way, the longer they are
     for lane in range(n_lanes):
         for j in range(n_tiles):
             exponentials[j * LANES + lane] = exp_of_difference(-absolute(tiles[j * LANES + lane]))

@@ -112,7 +112,8 @@ cdef void sigmoid_mses_without_slope(
     const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
 ) noexcept nogil:
     few_classes(
-        EACH_SIGMOID_MSE_WITHOUT_SLOPE, head, logits, width, n_rows, n_classes, labels, weight, True, scale, loss, correct)
+        EACH_SIGMOID_MSE_WITHOUT_SLOPE, head, logits, width, n_rows, n_classes, labels, weight, True, scale, loss,
+        correct)
 
 
 cdef void losses_of_many(

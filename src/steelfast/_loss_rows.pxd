@@ -7,7 +7,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from steelfast._elementary cimport (
-    log1p_exp_of_negative,
+    log1p_exp,
     multiply_add,
     pair_times_pair,
     reciprocal,
@@ -25,6 +25,7 @@ from steelfast._rows cimport (
     exp_of_maximum,
     exp_row_apart,
     fill_lanes,
+    logsumexp_lanes,
     logsumexp_of,
     maximum_row,
     prepared,
@@ -136,11 +137,8 @@ cdef inline void label_block(
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
     if losses != NULL:
+        logsumexp_lanes(maximum, others, others_low, ties, largest, largest_low, factor, factor_low)
         for lane in range(LANES):
-            factor[lane] = logsumexp_of(
-                maximum[lane], others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane],
-                &factor_low[lane],
-            )
             losses[lane] = label_loss(weight[lane], label_logit[lane], factor[lane], factor_low[lane])
     if with_grad:
         for lane in range(LANES):
@@ -213,16 +211,20 @@ cdef inline floating product_of_pairs(
 
 
 cdef inline floating residual_of(
-    ElementLoss kind, floating z, floating y, floating* low, floating* slope, floating* slope_low,
+    ElementLoss kind, floating z, floating y, floating e, floating e_low, floating* low, floating* slope,
+    floating* slope_low,
 ) noexcept nogil:
-    """What is squared, as a pair: z - y, or sigmoid(z) - y; and its slope in z, sigmoid(z) · (1 - sigmoid(z))."""
+    """What is squared, as a pair: z - y, or sigmoid(z) - y; and its slope in z, sigmoid(z) · (1 - sigmoid(z)).
+
+    Of the sigmoids e is `exp_of_negative` of z, here and in the next two.
+    """
     cdef floating large, large_low, small, small_low, start, start_low, negative, sign, result
     if kind == MSE:
         slope[0] = <floating>1.0
         slope_low[0] = <floating>0.0
         result = two_sum(z, -y, low)
     else:
-        large = sigmoid_pairs(z, &large_low, &small, &small_low)
+        large = sigmoid_pairs(e, e_low, &large_low, &small, &small_low)
         slope[0] = pair_times_pair(large, large_low, small, small_low, slope_low)
         # sigmoid(z) - y = (1 - y) - sigmoid(-z): from the small one of the two, with one choice and exact products,
         # for gcc makes branches of more
@@ -235,29 +237,33 @@ cdef inline floating residual_of(
     return result
 
 
-cdef inline floating element_value(
-    ElementLoss kind, floating z, floating y, floating positive_weight,
-) noexcept nogil:
-    cdef floating weight, tail, linear, residual, low, slope, slope_low, square_low
-    if kind == SIGMOID_CROSS_ENTROPY:
-        # z (1 - y) + weight · log(1 + exp(-z)), arranged so that every term is positive
-        weight = (<floating>1.0 - y) + positive_weight * y
-        tail = weighted(weight, log1p_exp_of_negative(z))
-        linear = weighted(positive_weight * y, -z) if z < <floating>0.0 else weighted(<floating>1.0 - y, z)
-        return linear + tail
-    residual = residual_of(kind, z, y, &low, &slope, &slope_low)
+cdef inline floating square_of(floating residual, floating low) noexcept nogil:
+    cdef floating square_low
     return product_of_pairs(residual, low, residual, low, &square_low)
 
 
-cdef inline floating element_slope(
-    ElementLoss kind, floating z, floating y, floating positive_weight, floating* slope_low,
+cdef inline floating slope_of_square(
+    floating residual, floating residual_low, floating slope, floating slope_low, floating* low,
 ) noexcept nogil:
-    """The derivative in z, as a pair."""
-    cdef floating small, weight, residual, low, slope
-    if kind == SIGMOID_CROSS_ENTROPY:
-        sigmoid_parts(z, &small)
-        slope_low[0] = <floating>0.0
-        weight = (<floating>1.0 - y) + positive_weight * y
-        return weight * small - positive_weight * y if z < <floating>0.0 else (<floating>1.0 - y) - weight * small
-    residual = residual_of(kind, z, y, &low, &slope, slope_low)
-    return product_of_pairs(residual + residual, low + low, slope, slope_low[0], slope_low)
+    """The derivative of the square in z, as a pair, from `residual_of`."""
+    return product_of_pairs(residual + residual, residual_low + residual_low, slope, slope_low, low)
+
+
+cdef inline floating cross_entropy_of(
+    floating z, floating y, floating positive_weight, floating e, floating e_low,
+) noexcept nogil:
+    """z (1 - y) + weight · log(1 + exp(-z)), arranged so that every term is positive."""
+    cdef floating weight = (<floating>1.0 - y) + positive_weight * y
+    cdef floating tail = weighted(weight, log1p_exp(e, e_low))
+    cdef floating linear = (
+        weighted(positive_weight * y, -z) if z < <floating>0.0 else weighted(<floating>1.0 - y, z))
+    return linear + tail
+
+
+cdef inline floating slope_of_cross_entropy(
+    floating z, floating y, floating positive_weight, floating e, floating e_low,
+) noexcept nogil:
+    cdef floating small
+    cdef floating weight = (<floating>1.0 - y) + positive_weight * y
+    sigmoid_parts(e, e_low, &small)
+    return weight * small - positive_weight * y if z < <floating>0.0 else (<floating>1.0 - y) - weight * small

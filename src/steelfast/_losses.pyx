@@ -30,6 +30,7 @@ from steelfast._arrays cimport (
 from steelfast._elementary cimport (
     enter_environment,
     environment,
+    exp_of_negative,
     leave_environment,
     log as log_of,
     log1p,
@@ -43,8 +44,11 @@ from steelfast._loss_rows cimport (
     SIGMOID_CROSS_ENTROPY,
     SIGMOID_MSE,
     ElementLoss,
-    element_slope,
-    element_value,
+    cross_entropy_of,
+    residual_of,
+    slope_of_cross_entropy,
+    slope_of_square,
+    square_of,
     gradient_entry,
     gradient_factor,
     label_block,
@@ -54,6 +58,7 @@ from steelfast._loss_rows cimport (
 from steelfast._rows cimport (
     BLOCK,
     LANES,
+    RUN,
     anchor_of,
     are_ordinary,
     exp_block_apart_in_parts,
@@ -542,34 +547,56 @@ cdef inline void element_blocks(
     ElementLoss kind, const floating* predictions, const floating* targets, const floating* positive_weight,
     Py_ssize_t n, floating scale, floating scale_low, floating* losses, floating* total, floating* grad,
 ) noexcept nogil:
-    cdef floating z[BLOCK]
-    cdef floating y[BLOCK]
-    cdef floating weight[BLOCK]
-    cdef floating values[BLOCK]
+    cdef floating z[RUN]
+    cdef floating y[RUN]
+    cdef floating weight[RUN]
+    cdef floating e[RUN]
+    cdef floating e_low[RUN]
+    cdef floating residual[RUN]
+    cdef floating residual_low[RUN]
+    cdef floating slope[RUN]
+    cdef floating slope_low[RUN]
+    cdef floating values[RUN]
     cdef floating sums[LANES]
     cdef floating sums_low[LANES]
-    cdef floating low, slope
+    cdef floating low
     cdef Py_ssize_t i, k, m, n_tiles
     fill_lanes(<floating>0.0, sums)
     fill_lanes(<floating>0.0, sums_low)
-    for k in range(BLOCK):
+    for k in range(RUN):
         weight[k] = <floating>1.0
-    for i from 0 <= i < n by BLOCK:
-        m = min(BLOCK, n - i)
+        e[k] = <floating>0.0
+        e_low[k] = <floating>0.0
+        slope_low[k] = <floating>0.0
+    for i from 0 <= i < n by RUN:
+        m = min(RUN, n - i)
         n_tiles = load_run(predictions + i, 1, m, <floating>0.0, z)
         load_run(targets + i, 1, m, <floating>0.0, y)
         if positive_weight != NULL:
             load_run(positive_weight + i, 1, m, <floating>1.0, weight)
-        if grad == NULL:
+        if kind != MSE:
             for k in range(n_tiles * LANES):
-                values[k] = element_value(kind, z[k], y[k], weight[k])
+                e[k] = exp_of_negative(z[k], &e_low[k])
+        # each loop short: of long chains of operations the processor has the fewer under way, the more is in each
+        if kind == SIGMOID_CROSS_ENTROPY:
+            for k in range(n_tiles * LANES):
+                values[k] = cross_entropy_of(z[k], y[k], weight[k], e[k], e_low[k])
+            if grad != NULL:
+                for k in range(n_tiles * LANES):
+                    slope[k] = slope_of_cross_entropy(z[k], y[k], weight[k], e[k], e_low[k])
         else:
-            # in one loop, where the compiler makes what both need once
             for k in range(n_tiles * LANES):
-                values[k] = element_value(kind, z[k], y[k], weight[k])
-                slope = element_slope(kind, z[k], y[k], weight[k], &low)
-                z[k] = product_of_pairs(slope, low, scale, scale_low, &low)
-            store_run(z, grad + i, 1, m)
+                residual[k] = residual_of(
+                    kind, z[k], y[k], e[k], e_low[k], &residual_low[k], &slope[k], &slope_low[k])
+            for k in range(n_tiles * LANES):
+                values[k] = square_of(residual[k], residual_low[k])
+            if grad != NULL:
+                for k in range(n_tiles * LANES):
+                    slope[k] = slope_of_square(residual[k], residual_low[k], slope[k], slope_low[k], &slope_low[k])
+        if grad != NULL:
+            for k in range(n_tiles * LANES):
+                slope[k] = product_of_pairs(slope[k], slope_low[k], scale, scale_low, &low)
+            store_run(slope, grad + i, 1, m)
         if losses != NULL:
             store_run(values, losses + i, 1, m)
         if total != NULL:

@@ -37,8 +37,10 @@ from steelfast._elementary cimport (
     exp_twice,
     fast_two_sum,
     log_of_ratio,
+    log_of_reduced_ratio,
     multiply_add,
     pair_times_pair,
+    reduced_ratio,
     times_pair,
     two_sum,
 )
@@ -274,6 +276,32 @@ cdef inline floating logsumexp_of(
     result = two_sum(maximum, log_sum, low)
     low[0] = low[0] + log_sum_low
     return result
+
+
+cdef inline void logsumexp_lanes(
+    const floating* maximum, const floating* others, const floating* others_low, const floating* ties,
+    const floating* largest, const floating* largest_low, floating* result, floating* result_low,
+) noexcept nogil:
+    """`logsumexp_of` for LANES rows.
+
+    In loops of their own: the fewer operations are in each, the more lanes the processor has under way.
+    """
+    cdef floating f[LANES]
+    cdef floating f_low[LANES]
+    cdef floating g[LANES]
+    cdef floating g_low[LANES]
+    cdef floating k[LANES]
+    cdef floating log_sum_low
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        f[lane] = reduced_ratio(
+            others[lane], others_low[lane], ties[lane], largest[lane], largest_low[lane], &f_low[lane], &g[lane],
+            &g_low[lane], &k[lane])
+    for lane in range(LANES):
+        f[lane] = log_of_reduced_ratio(f[lane], f_low[lane], g[lane], g_low[lane], k[lane], &f_low[lane])
+    for lane in range(LANES):
+        result[lane] = two_sum(maximum[lane], f[lane], &log_sum_low)
+        result_low[lane] = log_sum_low + f_low[lane]
 
 
 cdef inline bint cancels(floating maximum, floating result) noexcept nogil:

@@ -63,6 +63,7 @@ from steelfast._rows cimport (
     load_run,
     log_of_sum,
     log_prob,
+    logsumexp_lanes,
     logsumexp_of,
     maximum_block,
     maximum_row,
@@ -200,7 +201,8 @@ cdef void log_few(
     cdef floating total_low[LANES]
     cdef double exact[LANES]
     cdef double exact_low[LANES]
-    cdef floating largest, largest_low
+    cdef floating largest[LANES]
+    cdef floating largest_low[LANES]
     cdef Py_ssize_t n_cancelling = 0
     cdef Py_ssize_t lane
     fill_lanes(-<floating>INFINITY, maximum)
@@ -220,11 +222,9 @@ cdef void log_few(
         rows_ahead(result, 0, result_row_stride, result_class_stride, n_rows, n_classes if kind == LOG_SOFTMAX else 0),
     )
     for lane in range(LANES):
-        largest = exp_of_maximum(anchor[lane], &largest_low)
-        total[lane] = logsumexp_of(
-            anchor[lane] if kind == LOG_SOFTMAX else finite_maximum(maximum[lane]),
-            others[lane], others_low[lane], ties[lane], largest, largest_low, &total_low[lane],
-        )
+        largest[lane] = exp_of_maximum(anchor[lane], &largest_low[lane])
+        anchor[lane] = anchor[lane] if kind == LOG_SOFTMAX else finite_maximum(maximum[lane])
+    logsumexp_lanes(anchor, others, others_low, ties, largest, largest_low, total, total_low)
     if kind == LOG_SOFTMAX:
         log_softmax_block(block, n_classes, total, total_low)
         store_rows(block, result, result_row_stride, result_class_stride, n_rows, n_classes, result != logits)
