@@ -400,6 +400,24 @@ def test_logits_of_a_row_depend_on_that_row_alone(dtype):
         np.testing.assert_array_equal(alone, together[first:last])
 
 
+@every_dtype
+def test_a_plain_table_is_finite_and_contiguous(dtype):
+    largest, tiny = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
+    table = np.array([[0.0, -0.0, 1.0], [largest, -largest, tiny], [largest, largest, -tiny]], dtype)
+    assert _kernels.is_plain_table(table)
+    assert _kernels.is_plain_table(np.zeros((0, 3), dtype))
+    for k, wrong in enumerate([np.nan, np.inf, -np.inf, -np.nan] * 30):
+        large = np.ones((8, 15), dtype)
+        large.flat[k] = wrong
+        assert not _kernels.is_plain_table(large)
+    for other in (table.T, table[:, ::2], table[0], table[np.newaxis], table.tolist(), None):
+        assert not _kernels.is_plain_table(other)
+    assert not _kernels.is_plain_table(table.astype(table.dtype.newbyteorder()))
+    assert not _kernels.is_plain_table(np.zeros((2, 3), np.int64))
+    unaligned = np.frombuffer(b"x" + table.tobytes(), dtype, count=9, offset=1).reshape(3, 3)
+    assert not _kernels.is_plain_table(unaligned)
+
+
 def test_no_rows():
     parameters, nothing = np.ones((3, 2)), np.empty(0, np.int64)
     assert _kernels.linear_logits(np.empty((0, 2)), parameters).shape == (0, 2)

@@ -89,6 +89,7 @@ kl_divergence = _losses.kl_divergence
 train_linear_epochs = _linear.train_linear_epochs
 linear_loss_and_grad = _linear.linear_loss_and_grad
 differentiate_logits = _linear.differentiate_logits
+is_plain_table = _linear.is_plain_table
 linear_logits = _linear.linear_logits
 shuffle = _linear.shuffle
 

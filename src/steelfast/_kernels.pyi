@@ -315,6 +315,7 @@ def differentiate_logits(
     row_weights: _Array | None,
     divisor: float,
 ) -> tuple[float, float]: ...
+def is_plain_table(X: object) -> bool: ...
 def linear_logits(
     X: NDArray[Any],
     parameters: _Array,

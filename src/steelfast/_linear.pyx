@@ -651,6 +651,40 @@ def linear_logits(X, cnp.ndarray parameters not None, mean=None, factor=None):
     return logits
 
 
+cdef bint all_finite(const char* numbers, Py_ssize_t n, bint single) noexcept nogil:
+    """Of floats or doubles whether no exponent is all ones: the next number after it has the sign bit."""
+    cdef const uint32_t* of_32_bits = <const uint32_t*> numbers
+    cdef const uint64_t* of_64_bits = <const uint64_t*> numbers
+    cdef uint32_t beyond = 0
+    cdef uint64_t far_beyond = 0
+    cdef Py_ssize_t i
+    if single:
+        for i in range(n):
+            beyond |= (of_32_bits[i] & <uint32_t> 0x7f800000) + <uint32_t> 0x00800000
+        return not beyond >> 31
+    for i in range(n):
+        far_beyond |= (of_64_bits[i] & <uint64_t> 0x7ff0000000000000) + <uint64_t> 0x0010000000000000
+    return not far_beyond >> 63
+
+
+def is_plain_table(X):
+    """Whether X is a C-contiguous array of finite float32 or float64 with two dimensions."""
+    cdef bint single, result
+    cdef Py_ssize_t n
+    if not (
+        cnp.PyArray_Check(X) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> X) and cnp.PyArray_NDIM(<cnp.ndarray> X) == 2
+    ):
+        return False
+    single = is_float32(<cnp.ndarray> X)
+    if not single and cnp.PyArray_TYPE(<cnp.ndarray> X) != cnp.NPY_DOUBLE:
+        return False
+    n = cnp.PyArray_SIZE(<cnp.ndarray> X)
+    state = allow_threads(n)
+    result = all_finite(<const char*> cnp.PyArray_DATA(<cnp.ndarray> X), n, single)
+    end_allow_threads(state)
+    return result
+
+
 cdef inline Py_ssize_t below(bitgen_t* source, uint32_t bits, uint32_t n) noexcept nogil:
     """A number of 0 … n - 1 from 32 random bits, and from more where these would favour some: Lemire's way."""
     # the upper half of the product is uniform once its lower half is not below `least`

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -566,7 +565,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Rows and targets as arrays, as scikit-learn wants them checked; what nothing can be wrong with fast."""
         if (
             type(X) is type(y) is np.ndarray
-            and _is_plain(X)
+            and _kernels.is_plain_table(X)
             and len(X) > 0 < X.shape[1]
             and y.ndim == 1
             and len(y) == len(X)
@@ -815,7 +814,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows: Any = X
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
-        if check_input and not (type(X) is np.ndarray and len(X) and _is_plain(X) and self._fits(X)):
+        if check_input and not (type(X) is np.ndarray and len(X) and _kernels.is_plain_table(X) and self._fits(X)):
             rows = validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
         logits = self._model.logits(rows, self._scaling)
         if check_input and not np.isfinite(logits).all():
@@ -895,22 +894,15 @@ def _generator(random_state: int | np.random.RandomState | None) -> np.random.Ge
 def _classes_of(targets: Array) -> tuple[Array, IntArray]:
     """The classes in order, and the number of each target's; without a sort for whole numbers close together."""
     if targets.dtype == np.int64:
-        low, high = int(targets.min()), int(targets.max())
+        low, high = int(np.minimum.reduce(targets)), int(np.maximum.reduce(targets))
         if high - low < len(targets):
             labels = (targets - low).astype(np.intp, copy=False)  # as bincount and unique have it, of 32 bits too
             counts = np.bincount(labels)
-            if not counts.all():
-                labels = (np.cumsum(counts > 0) - 1)[labels]
+            if counts.all():
+                return np.arange(high - low + 1, dtype=np.int64) + low, labels
+            labels = (np.cumsum(counts > 0) - 1)[labels]
             return np.flatnonzero(counts).astype(np.int64, copy=False) + low, labels
     return np.unique(targets, return_inverse=True)
-
-
-def _is_plain(X: Array) -> bool:
-    """A C-contiguous table of finite float32 or float64."""
-    if X.ndim != 2 or X.dtype not in (np.float64, np.float32) or not (X.flags.c_contiguous and X.flags.aligned):
-        return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(np.add.reduce(X, axis=None))
 
 
 def _checked_weights(sample_weight: ArrayLike | None, n_samples: int) -> Array | None:
