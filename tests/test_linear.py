@@ -351,6 +351,33 @@ def test_of_equal_logits_the_first_is_predicted_in_every_row(n_classes, settings
     assert _kernels.differentiate_logits(logits, labels, *settings, None, 1.0)[1] == expected
 
 
+def test_losses_next_to_the_largest_float_have_a_sum():
+    logits = np.zeros((16, 3), np.float32)
+    logits[:, 0] = 2e38
+    for weights in (None, np.ones(16, np.float32)):
+        total, _ = _kernels.differentiate_logits(logits.copy(), np.ones(16, int), *SETTINGS[0], weights, 1.0)
+        assert total == pytest.approx(3.2e39, rel=1e-6)
+
+
+@every_dtype
+def test_gradients_of_any_size_leave_the_rows_after_them_alone(dtype):
+    """The last rows, fewer than a block, find the memory of large gradients behind them."""
+    logits = np.zeros((65, 5), dtype)
+    logits[:, 0] = 3
+    total, right = _kernels.differentiate_logits(logits, np.ones(65, int), *SETTINGS[0], None, 1e-30)
+    assert total == pytest.approx(65 * (3 + np.log1p(4 * np.exp(-3.0))), rel=1e-6)
+    assert right == 0
+
+
+@pytest.mark.parametrize("n_classes", [3, 200])
+def test_a_label_that_is_no_number_is_not_right(n_classes):
+    """Nor is it because another row has two largest logits."""
+    logits = np.zeros((2, n_classes))
+    logits[0, 0] = np.nan
+    logits[1, :2] = 1
+    assert _kernels.differentiate_logits(logits, np.array([0, 1]), *SETTINGS[0], None, 1.0)[1] == 0
+
+
 @every_dtype
 @pytest.mark.parametrize("n_rows", [1, 8, 9, 16, 23, 100])
 def test_small_losses_keep_their_digits_in_a_sum(n_rows, dtype):

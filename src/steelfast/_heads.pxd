@@ -68,7 +68,7 @@ cdef inline void rivals(
 
 cdef inline bint is_first_maximum(const floating* row, Py_ssize_t n_classes, Py_ssize_t label) noexcept nogil:
     cdef Py_ssize_t j
-    cdef bint beaten = False
+    cdef bint beaten = row[label] != row[label]        # what is no number is not the largest
     for j in range(n_classes):
         beaten |= (row[j] > row[label]) | ((row[j] == row[label]) & (j < label))
     return not beaten
@@ -119,21 +119,23 @@ cdef inline double sum_of_losses(
 
     log(1 + a) + log(1 + b) = log(1 + (a + b + a · b)), whose terms are all positive, so that small ones lose nothing.
     """
-    cdef floating losses[FOLDED]
+    cdef floating logarithms[FOLDED]
     cdef floating far[LANES]
     cdef floating counted[LANES]
+    cdef double sums[FOLDED]             # for a loss may be next to the largest float
     cdef floating low
     cdef double total = 0.0
     cdef Py_ssize_t lane
     for lane in range(LANES):
-        counted[lane] = excess[lane] * weight[lane]
-        far[lane] = distance[lane] * weight[lane]
+        counted[lane] = excess[lane] if weight[lane] != <floating>0.0 else <floating>0.0
+        far[lane] = distance[lane] if weight[lane] != <floating>0.0 else <floating>0.0
     for lane in range(FOLDED):
-        losses[lane] = log1p(
+        logarithms[lane] = log1p(
             counted[lane] + (counted[lane + FOLDED] + counted[lane] * counted[lane + FOLDED]), <floating>0.0, &low)
-        losses[lane] = losses[lane] + (far[lane] + far[lane + FOLDED])
     for lane in range(FOLDED):
-        total += losses[lane]
+        sums[lane] = <double> logarithms[lane] + (<double> far[lane] + <double> far[lane + FOLDED])
+    for lane in range(FOLDED):
+        total += sums[lane]
     return total
 
 
@@ -246,7 +248,7 @@ cdef inline void few_classes(
         return
     for j in range(n_classes):
         numbers[j] = <floating> j
-    # of lanes without a row
+    # of lanes without a row, where the first block has some; in later ones they keep what they had, and weigh 0
     fill_lanes(<floating>0.0, label)
     fill_lanes(<floating>1.0, own)
     fill_lanes(<floating>0.0, rival)
@@ -268,7 +270,8 @@ cdef inline void few_classes(
             tied |= own[lane] == rival[lane]
         if tied:
             for lane in range(n):
-                if is_first_maximum(logits + (i + lane) * width, n_classes, labels[i + lane]):
+                if own[lane] == rival[lane] and is_first_maximum(
+                        logits + (i + lane) * width, n_classes, labels[i + lane]):
                     right[lane] = weight[i + lane]
         if kind == SOFTMAX_CROSS_ENTROPY:
             for lane in range(LANES):

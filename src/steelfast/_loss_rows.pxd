@@ -216,7 +216,7 @@ cdef inline floating residual_of(
 ) noexcept nogil:
     """What is squared, as a pair: z - y, or sigmoid(z) - y; and its slope in z, sigmoid(z) · (1 - sigmoid(z)).
 
-    Of the sigmoids e is `exp_of_negative` of z, here and in the next two.
+    Of the sigmoids e is `exp_of_negative` of z, here and in the functions below.
     """
     cdef floating large, large_low, small, small_low, start, start_low, negative, sign, result
     if kind == MSE:

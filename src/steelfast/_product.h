@@ -65,9 +65,10 @@
 #define STEELFAST_UP_TO_9(X, M, T, type) STEELFAST_UP_TO_8(X, M, T, type) X(M, T, type, 8)
 #define STEELFAST_UP_TO_10(X, M, T, type) STEELFAST_UP_TO_9(X, M, T, type) X(M, T, type, 9)
 
-/* M is LOGITS, GRADIENT or DESCENT, which takes a step down the gradient instead of storing it. W registers of columns for each row of the result; a step is a load and W multiplications for
- * each of them, and hardly anything else. Of the logits each row has a pointer to its features, which a step takes one by
- * one; of the gradient a step takes neighbouring features of one row. */
+/* M is LOGITS, GRADIENT or DESCENT, which takes a step down the gradient instead of storing it. W registers of columns for
+ * each row of the result; a step is a load and W multiplications for each of them, and hardly anything else. Of the logits
+ * each row has a pointer to its features, which a step takes one by one; of the gradient a step takes neighbouring features
+ * of one row. */
 #define STEELFAST_ENTRY_LOGITS(type, r) (*(const type *)(features##r + offset))
 #define STEELFAST_ENTRY_GRADIENT(type, r) (features[r])
 #define STEELFAST_ENTRY_DESCENT STEELFAST_ENTRY_GRADIENT
