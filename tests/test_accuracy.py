@@ -139,6 +139,21 @@ def test_log_softmax_keeps_its_digits_near_zero(dtype, n_classes):
     assert_within(limit("log_softmax", dtype), all=errors)
 
 
+@pytest.mark.parametrize("n_classes", [2, 7, 40, 130, 300])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["log_softmax", "logsumexp"])
+def test_the_largest_logit_may_stand_anywhere_and_more_than_once(name, dtype, n_classes):
+    """What is left of the sum is exact without it, whether another one is as large or all are far below."""
+    kernel = KERNELS[name]
+    rng = np.random.default_rng(24)
+    logits = dominated(dtype, n_classes)
+    for i, row in enumerate(logits):
+        # anywhere, or 16 entries apart: in the same lane of neighbouring registers
+        row[rng.integers(n_classes, size=i % 4) if i % 8 < 4 else 16 * np.arange(i % 4) % n_classes] = row[0]
+        row[:] = np.roll(row, rng.integers(n_classes))
+    assert_within(limit(name, dtype), all=ulp_error(kernel.function(logits), kernel.exact(logits)))
+
+
 @pytest.mark.parametrize("n_classes", [2, 7, 40, 130])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_grad"])

@@ -165,6 +165,15 @@ cdef inline floating exp_base(floating anchor) noexcept nogil:
         )
 
 
+cdef inline floating exp_rescale(floating base, floating other) noexcept nogil:
+    """2**(EXP_SCALE + k - m) for the bases of k and m from `exp_base`, where it is a normal number: what was reduced by
+    `base`, times 2**-EXP_SCALE and this, is as if reduced by `other`."""
+    if floating is float:
+        return power_f(exp_base(<float>0.0) + (other - base))
+    else:
+        return power_d(exp_base(0.0) + (other - base))
+
+
 cdef inline floating exp_parts(floating x, floating base, floating* power) noexcept nogil:
     """exp(x) · 2**EXP_SCALE / 2**k = (1 + result) · power, for a base from `exp_base`; |result| is below 0.42.
 
@@ -482,10 +491,15 @@ cdef inline floating sigmoid(floating x) noexcept nogil:
     return multiply_add(-quotient * (low * exp_unscale(x)), inverse, quotient)
 
 
+cdef inline floating log_sigmoid_from(floating x, floating e, floating e_low) noexcept nogil:
+    """log(sigmoid(x)), where e is `exp_of_negative` of x."""
+    return (x if x < <floating>0.0 else <floating>0.0) - log1p_exp(e, e_low)
+
+
 cdef inline floating log_sigmoid(floating x) noexcept nogil:
     cdef floating e_low
     cdef floating e = exp_of_negative(x, &e_low)
-    return (x if x < <floating>0.0 else <floating>0.0) - log1p_exp(e, e_low)
+    return log_sigmoid_from(x, e, e_low)
 
 
 # --- the hyperbolic tangent ----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from steelfast._rows cimport (
     LANES,
     anchor_of,
     are_ordinary,
-    exp_block_apart_in_parts,
+    exp_block_apart,
     exp_of_maximum,
     exp_row_apart,
     fill_lanes,
@@ -100,7 +100,7 @@ cdef inline void label_block(
     """Rows of a block, whose largest logits are known, become their gradients: scale · weight · (p - target).
 
     losses: weight · (logsumexp - label's logit) of each lane, or NULL. Lanes without a row have a weight of 0; a
-    negative label counts as 0. The last two are for `exp_block_apart_in_parts`.
+    negative label counts as 0. The last two are for `exp_block_apart`.
     """
     cdef floating least[LANES]
     cdef floating base[LANES]
@@ -132,8 +132,8 @@ cdef inline void label_block(
         where[lane] = max(labels[lane], 0) * LANES + lane
         label_logit[lane] = block[where[lane]]
     range_of_exp(maximum, least, base)
-    exp_block_apart_in_parts(
-        block, block, n_classes, maximum, least, base, True, others, others_low, ties, next_rows, place)
+    exp_block_apart(
+        block, block, n_classes, maximum, least, base, others, others_low, ties, next_rows, place)
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
     if losses != NULL:
@@ -175,7 +175,7 @@ cdef inline floating label_row(
     maximum = maximum_row(row, 1, n_classes)
     defined = row_is_defined(row, 1, n_classes, maximum)
     label_logit = prepared(row[label], maximum, defined)
-    exp_row_apart(row, 1, n_classes, ahead, maximum, defined, block, True, grad, 1, others, others_low, ties)
+    exp_row_apart(row, 1, n_classes, ahead, maximum, defined, block, grad, 1, others, others_low, ties)
     anchor = anchor_of(maximum)
     largest = exp_of_maximum(anchor, &largest_low)
     logsumexp = logsumexp_of(anchor, others[0], others_low[0], ties[0], largest, largest_low, &low)

@@ -61,7 +61,7 @@ from steelfast._rows cimport (
     RUN,
     anchor_of,
     are_ordinary,
-    exp_block_apart_in_parts,
+    exp_block_apart,
     exp_of_maximum,
     exp_row_apart,
     fill_lanes,
@@ -351,8 +351,8 @@ cdef void few_with_targets(
     if not ordinary:
         shift_rows(block, n_classes, maximum)
     range_of_exp(maximum, least, base)
-    exp_block_apart_in_parts(
-        block, block, n_classes, maximum, least, base, True, others, others_low, ties,
+    exp_block_apart(
+        block, block, n_classes, maximum, least, base, others, others_low, ties,
         rows_ahead(logits, first + LANES, n_classes, 1, n_rows - LANES, n_classes),
         rows_ahead(grad, first, n_classes, 1, n_rows, n_classes),
     )
@@ -440,7 +440,7 @@ cdef floating many_with_targets(
         distance_block(block, targets, n_tiles, lanes, total, total_low, distance, distance_low)
     sum_lanes(total, total_low)
     sum_lanes(distance, distance_low)
-    exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, True, exps, 1, others, others_low, ties)
+    exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
     largest = exp_of_maximum(anchor_of(maximum), &largest_low)
     loss = loss_with_targets(
         distance[0], distance_low[0], total[0], total_low[0], others[0], others_low[0], ties[0], largest, largest_low,

@@ -16,8 +16,9 @@ taken off k, a whole number. So nothing is rounded. Only a row whose maximum is 
 the differences that count are exact.
 
 Sums are pairs `sum, sum_low`, to about twice the precision. `total` is that of all exponentials of a row. For a
-logarithm the row's largest terms are left out: `ties` is how many entries equal the maximum and `others` the sum of
-the rest, which keeps its relative accuracy where one class has nearly all the probability.
+logarithm the largest term is left out: `others` is the sum of the rest, which keeps its relative accuracy where one
+class has nearly all the probability. It is summed in the scale of the second largest logit, or with a loss, which wants
+the exponentials in one scale, without any of the `ties` entries that equal the maximum.
 
 Pointers that a function takes must not overlap; all functions are inlined into callers whose arrays are local,
 so that the compiler knows it.
@@ -32,9 +33,11 @@ from steelfast._elementary cimport (
     exp_far,
     exp_parts,
     exp_reach,
+    exp_rescale,
     exp_scale,
     exp_scaled,
     exp_twice,
+    exp_unscale,
     fast_two_sum,
     log_of_ratio,
     log_of_reduced_ratio,
@@ -61,7 +64,7 @@ cdef enum:
     TILES = 128
     BLOCK = 2048          # LANES * TILES
     FETCHED = 1536        # bytes of a block of rows from which on it is fetched ahead
-    PART = 16             # the most tiles of a block that are worked on before more is fetched
+    PART = 8              # the most tiles of a block that are worked on before more is fetched
     RUN = 256             # the most entries of a long row that are worked on at a time
 
 
@@ -322,6 +325,10 @@ cdef inline floating larger(floating x, floating y) noexcept nogil:
     return x if x > y else y
 
 
+cdef inline floating smaller(floating x, floating y) noexcept nogil:
+    return x if x < y else y
+
+
 cdef inline void maximum_block(const floating* block, Py_ssize_t n_tiles, floating* maximum) noexcept nogil:
     """The largest of each lane and of what `maximum` holds. A NaN may spoil it: it shows in the sum anyway."""
     cdef Py_ssize_t lane, j
@@ -352,6 +359,49 @@ cdef inline void maximum_run(const floating* run, Py_ssize_t n_fours, floating* 
                 largest,
             )
         maximum[lane] = largest
+
+
+cdef inline void two_largest_block(
+    const floating* block, Py_ssize_t n_tiles, floating* maximum, floating* second,
+) noexcept nogil:
+    """The two largest of each lane and of what the last two hold: equal ones where the largest stands twice."""
+    cdef Py_ssize_t lane, j
+    cdef floating x, largest, runner_up
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        largest = maximum[lane]
+        runner_up = second[lane]
+        for j in range(n_tiles):
+            x = block[j * LANES + lane]
+            runner_up = larger(smaller(x, largest), runner_up)
+            largest = larger(x, largest)
+        maximum[lane] = largest
+        second[lane] = runner_up
+
+
+cdef inline void two_largest_run(
+    const floating* run, Py_ssize_t n_fours, floating* maximum, floating* second,
+) noexcept nogil:
+    """The same of a run of four tiles at a time, as `maximum_run`."""
+    cdef Py_ssize_t lane, j
+    cdef floating a, b, c, d, top, inner, largest, runner_up
+    if n_fours < 1:
+        return
+    for lane in range(LANES):
+        largest = maximum[lane]
+        runner_up = second[lane]
+        for j in range(n_fours):
+            a = larger(run[4 * j * LANES + lane], run[(4 * j + 1) * LANES + lane])
+            b = smaller(run[4 * j * LANES + lane], run[(4 * j + 1) * LANES + lane])
+            c = larger(run[(4 * j + 2) * LANES + lane], run[(4 * j + 3) * LANES + lane])
+            d = smaller(run[(4 * j + 2) * LANES + lane], run[(4 * j + 3) * LANES + lane])
+            top = larger(a, c)
+            inner = larger(smaller(a, c), larger(b, d))
+            runner_up = larger(larger(smaller(top, largest), inner), runner_up)
+            largest = larger(top, largest)
+        maximum[lane] = largest
+        second[lane] = runner_up
 
 
 cdef inline bint is_ordinary(floating maximum) noexcept nogil:
@@ -427,113 +477,184 @@ cdef inline void range_of_exp(const floating* maximum, floating* least, floating
         base[lane] = exp_base(maximum[lane])
 
 
-cdef inline void exp_block(
-    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* least, const floating* base,
-    floating* total, floating* total_low,
+cdef inline void reduce_part(
+    const floating* logits, Py_ssize_t n_tiles, const floating* least, const floating* base,
+    floating* w, floating* power,
 ) noexcept nogil:
-    """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`.
+    """(1 + w) · power = exp(logits), up to a factor that each row has its own of; up to PART tiles.
 
-    The rows are ordinary or prepared: choices beside the inner loop would keep the outer one from being vectorised.
+    In a loop of its own, and what becomes of the exponentials in another: the fewer operations are in each that wait for
+    the one before, the more tiles the processor has under way.
     """
     cdef Py_ssize_t lane, j
-    cdef floating x, lowest, zero, power, w, e, sum_, sum_low, before, rest
+    cdef floating x, lowest, zero
     if n_tiles < 1:
         return
     for lane in range(LANES):
         lowest = least[lane]
         zero = base[lane]
-        sum_ = total[lane]
-        sum_low = total_low[lane]
         for j in range(n_tiles):
             x = logits[j * LANES + lane]
             x = lowest if lowest > x else x
-            w = exp_parts(x, zero, &power)
-            e = multiply_add(w, power, power)
+            w[j * LANES + lane] = exp_parts(x, zero, &power[j * LANES + lane])
+
+
+cdef inline void add_part(
+    const floating* w, const floating* power, Py_ssize_t n_tiles, floating* exps, floating* total, floating* total_low,
+) noexcept nogil:
+    """The exponentials of `reduce_part`, added to sums from `start_sums`."""
+    cdef Py_ssize_t lane, j
+    cdef floating e, sum_, sum_low, before, rest
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        sum_ = total[lane]
+        sum_low = total_low[lane]
+        for j in range(n_tiles):
+            e = multiply_add(w[j * LANES + lane], power[j * LANES + lane], power[j * LANES + lane])
             exps[j * LANES + lane] = e
             before = sum_
             sum_ = before + e
             # what the sum has not taken of (1 + w) · power: fast_two_sum with the low part of the exponential in it
-            rest = power - (sum_ - before)
-            sum_low = sum_low + multiply_add(w, power, rest)
+            rest = power[j * LANES + lane] - (sum_ - before)
+            sum_low = sum_low + multiply_add(w[j * LANES + lane], power[j * LANES + lane], rest)
         total[lane] = sum_
         total_low[lane] = sum_low
 
 
-cdef inline void exp_block_apart(
-    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* maximum,
-    const floating* least, const floating* base, bint keep,
-    floating* others, floating* others_low, floating* ties,
+cdef inline void exp_block(
+    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* least, const floating* base,
+    floating* total, floating* total_low, const floating* next_rows, const floating* place,
 ) noexcept nogil:
-    """The same with the largest terms apart: ties and others are added to. The largest exponentials become 0, as no
-    other one is; `keep` says whether the exponentials are wanted, or only the sums."""
+    """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`.
+
+    Meanwhile the memory fetches the rows that come next and the place of the results, from `rows_ahead`, with each part
+    as much: all of them at once are more than it can take, and it would be waited for. The rows are ordinary or prepared:
+    choices beside the inner loop would keep the outer one from being vectorised.
+    """
+    cdef floating w[PART * LANES]
+    cdef floating power[PART * LANES]
+    cdef Py_ssize_t j, n
+    for j from 0 <= j < n_tiles by PART:
+        n = min(PART, n_tiles - j)
+        fetch_part(next_rows, j, n)
+        fetch_part(place, j, n)
+        reduce_part(logits + j * LANES, n, least, base, w, power)
+        add_part(w, power, n, exps + j * LANES, total, total_low)
+
+
+cdef inline void add_part_apart(
+    const floating* w, const floating* power, const floating* logits, Py_ssize_t n_tiles, const floating* maximum,
+    floating* exps, floating* others, floating* others_low, floating* ties,
+) noexcept nogil:
+    """`add_part` but for the largest terms, see `exp_block_apart`."""
     cdef Py_ssize_t lane, j
-    cdef floating x, y, top, lowest, zero, power, w, e, sum_, sum_low, before, added, rest, n_others
+    cdef floating x, top, unit, e, sum_, sum_low, before, added, rest, n_others
     if n_tiles < 1:
         return
     for lane in range(LANES):
         top = maximum[lane]
-        lowest = least[lane]
-        zero = base[lane]
         sum_ = others[lane]
         sum_low = others_low[lane]
         n_others = <floating>0.0
         for j in range(n_tiles):
             x = logits[j * LANES + lane]
-            y = lowest if lowest > x else x
-            w = exp_parts(y, zero, &power)
             n_others = n_others if x == top else n_others + <floating>1.0
-            power = <floating>0.0 if x == top else power
-            e = multiply_add(w, power, power)
-            if keep:
-                exps[j * LANES + lane] = e
+            unit = <floating>0.0 if x == top else power[j * LANES + lane]
+            e = multiply_add(w[j * LANES + lane], unit, unit)
+            exps[j * LANES + lane] = e
             # two_sum with the low part of the exponential in it
             before = sum_
             sum_ = before + e
             added = sum_ - before
-            rest = power - added
+            rest = unit - added
             sum_low = sum_low + (before - (sum_ - added))
-            sum_low = sum_low + multiply_add(w, power, rest)
+            sum_low = sum_low + multiply_add(w[j * LANES + lane], unit, rest)
         others[lane] = sum_
         others_low[lane] = sum_low
         ties[lane] += <floating>n_tiles - n_others
 
 
-cdef inline void exp_block_in_parts(
-    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* least, const floating* base,
-    floating* total, floating* total_low, const floating* next_rows, const floating* place,
-) noexcept nogil:
-    """`exp_block`, while the memory fetches the rows that come next and the place of the results, from `rows_ahead`.
-
-    A part at a time: all of them at once are more than it can take, and it would be waited for. All in one go where
-    there is nothing to fetch: the parts take up to a twentieth more instructions of few classes.
-    """
-    cdef Py_ssize_t j, n
-    if next_rows == NULL and place == NULL:
-        exp_block(logits, exps, n_tiles, least, base, total, total_low)
-        return
-    for j from 0 <= j < n_tiles by PART:
-        n = min(PART, n_tiles - j)
-        fetch_part(next_rows, j, n)
-        fetch_part(place, j, n)
-        exp_block(logits + j * LANES, exps + j * LANES, n, least, base, total, total_low)
-
-
-cdef inline void exp_block_apart_in_parts(
+cdef inline void exp_block_apart(
     const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* maximum,
-    const floating* least, const floating* base, bint keep,
+    const floating* least, const floating* base,
     floating* others, floating* others_low, floating* ties, const floating* next_rows, const floating* place,
 ) noexcept nogil:
-    """`exp_block_apart`, in the same way."""
+    """`exp_block` with the largest terms apart: ties and others are added to. The largest exponentials become 0, as no
+    other one is."""
+    cdef floating w[PART * LANES]
+    cdef floating power[PART * LANES]
     cdef Py_ssize_t j, n
-    if next_rows == NULL and place == NULL:
-        exp_block_apart(logits, exps, n_tiles, maximum, least, base, keep, others, others_low, ties)
-        return
     for j from 0 <= j < n_tiles by PART:
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n)
         fetch_part(place, j, n)
-        exp_block_apart(
-            logits + j * LANES, exps + j * LANES, n, maximum, least, base, keep, others, others_low, ties)
+        reduce_part(logits + j * LANES, n, least, base, w, power)
+        add_part_apart(
+            w, power, logits + j * LANES, n, maximum, exps + j * LANES, others, others_low, ties)
+
+
+cdef inline void range_of_others(
+    const floating* maximum, const floating* second, floating* omitted, floating* least, floating* base,
+) noexcept nogil:
+    """What `sum_exps_block` asks of each lane to sum all but the largest term, or all where that stands twice: then
+    there is enough left when one is taken off."""
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        omitted[lane] = <floating>NAN if second[lane] == maximum[lane] else maximum[lane]
+        least[lane] = maximum[lane] - exp_reach(maximum[lane])
+        base[lane] = exp_base(larger(second[lane], least[lane]))
+
+
+cdef inline void sum_part(
+    const floating* w, const floating* power, const floating* logits, Py_ssize_t n_tiles, const floating* omitted,
+    floating* total, floating* total_low,
+) noexcept nogil:
+    """The sums of `add_part`, without the entries equal to `omitted`."""
+    cdef Py_ssize_t lane, j
+    cdef floating left_out, unit, sum_, sum_low, before, rest
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        left_out = omitted[lane]
+        sum_ = total[lane]
+        sum_low = total_low[lane]
+        for j in range(n_tiles):
+            unit = <floating>0.0 if logits[j * LANES + lane] == left_out else power[j * LANES + lane]
+            before = sum_
+            sum_ = before + multiply_add(w[j * LANES + lane], unit, unit)
+            rest = unit - (sum_ - before)
+            sum_low = sum_low + multiply_add(w[j * LANES + lane], unit, rest)
+        total[lane] = sum_
+        total_low[lane] = sum_low
+
+
+cdef inline void sum_exps_block(
+    const floating* logits, Py_ssize_t n_tiles, const floating* omitted, const floating* least, const floating* base,
+    floating* total, floating* total_low, const floating* next_rows, const floating* place,
+) noexcept nogil:
+    """The sums of `exp_block` alone, without the entries equal to `omitted`."""
+    cdef floating w[PART * LANES]
+    cdef floating power[PART * LANES]
+    cdef Py_ssize_t j, n
+    for j from 0 <= j < n_tiles by PART:
+        n = min(PART, n_tiles - j)
+        fetch_part(next_rows, j, n)
+        fetch_part(place, j, n)
+        reduce_part(logits + j * LANES, n, least, base, w, power)
+        sum_part(w, power, logits + j * LANES, n, omitted, total, total_low)
+
+
+cdef inline floating all_but_largest(
+    floating total, floating total_low, floating base, floating maximum, floating second, floating largest,
+    floating largest_low, floating* low,
+) noexcept nogil:
+    """The sum of all exponentials of a row but one of the largest, in the scale of that, from `sum_exps_block`."""
+    cdef floating scale = exp_rescale(base, exp_base(maximum))
+    cdef floating twice = <floating>1.0 if second == maximum else <floating>0.0
+    cdef floating others = two_sum((total * exp_unscale(total)) * scale, -twice * largest, low)
+    low[0] = low[0] + ((total_low * exp_unscale(total)) * scale - twice * largest_low)
+    return others
 
 
 cdef inline void add_exps_twice(
@@ -587,7 +708,9 @@ cdef inline floating maximum_row(const floating* row, Py_ssize_t stride, Py_ssiz
     cdef Py_ssize_t j, n, lane
     fill_lanes(-<floating>INFINITY, maximum)
     if stride == 1:
-        maximum_run(row, n_classes // (4 * LANES), maximum)
+        # a block at a time, which stays in the first cache: a loop runs over it once for each register of lanes
+        for j from 0 <= j < n_classes by BLOCK:
+            maximum_run(row + j, min(BLOCK, n_classes - j) // (4 * LANES), maximum)
         # the last tiles may overlap the ones before
         maximum_run(row + n_classes - 4 * LANES, 1, maximum)
     else:
@@ -598,6 +721,32 @@ cdef inline floating maximum_row(const floating* row, Py_ssize_t stride, Py_ssiz
         maximum[lane] = larger(
             larger(maximum[lane], maximum[lane + 4]), larger(maximum[lane + 8], maximum[lane + 12]))
     return larger(larger(maximum[0], maximum[1]), larger(maximum[2], maximum[3]))
+
+
+cdef inline void two_largest_row(
+    const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating* maximum, floating* second,
+) noexcept nogil:
+    """The two largest of a row into lane 0, as `two_largest_block`."""
+    cdef floating block[RUN]
+    cdef Py_ssize_t n_fours = n_classes // (4 * LANES) if stride == 1 else 0
+    cdef Py_ssize_t j, n, lane, width
+    cdef floating inner
+    fill_lanes(-<floating>INFINITY, maximum)
+    fill_lanes(-<floating>INFINITY, second)
+    for j from 0 <= j < n_fours by BLOCK // (4 * LANES):
+        # as in `maximum_row`
+        two_largest_run(row + j * 4 * LANES, min(BLOCK // (4 * LANES), n_fours - j), maximum, second)
+    for j from n_fours * 4 * LANES <= j < n_classes by RUN:
+        n = min(RUN, n_classes - j)
+        two_largest_block(
+            block, load_run(row + j * stride, stride, n, -<floating>INFINITY, block), maximum, second)
+    width = LANES // 2
+    while width:
+        for lane in range(width):
+            inner = larger(second[lane], second[lane + width])
+            second[lane] = larger(smaller(maximum[lane], maximum[lane + width]), inner)
+            maximum[lane] = larger(maximum[lane], maximum[lane + width])
+        width = width // 2
 
 
 cdef inline void add_lanes(floating* sums, floating* sums_low, Py_ssize_t width) noexcept nogil:
@@ -659,34 +808,38 @@ cdef inline void exp_row(
     cdef floating anchor[LANES]
     cdef floating least[LANES]
     cdef floating base[LANES]
-    cdef floating* run = block
+    cdef floating* target
+    cdef floating* rest
     cdef Py_ssize_t length = run_length(maximum)
-    cdef Py_ssize_t j, n, n_tiles
-    cdef bint direct = stride == 1 and is_ordinary(maximum)
+    cdef Py_ssize_t j, n, n_direct, n_tiles
+    cdef bint fits = n_classes <= BLOCK
+    cdef bint direct = stride == 1 and is_ordinary(maximum) and (fits or exps_stride == 1)
     fill_lanes(anchor_of(maximum), anchor)
     range_of_exp(anchor, least, base)
     start_sums(total, total_low)
     for j from 0 <= j < n_classes by length:
         n = min(length, n_classes - j)
-        if n_classes <= BLOCK:
-            run = block + j
         fetch_run(row + j * stride + ahead, stride, n)
         fetch_run(exps + j * exps_stride, exps_stride, n)
-        if direct and n % LANES == 0:
-            exp_block(row + j, run, n // LANES, least, base, total, total_low)
-        else:
-            n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
-            exp_block(run, run, n_tiles, least, base, total, total_low)
+        # whole tiles without a detour
+        n_direct = n - n % LANES if direct else 0
+        target = block + j if fits else exps + j
+        exp_block(row + j, target, n_direct // LANES, least, base, total, total_low, NULL, NULL)
+        if n_direct < n:
+            rest = target + n_direct if fits else block
+            n_tiles = load_prepared(
+                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, rest)
+            exp_block(rest, rest, n_tiles, least, base, total, total_low, NULL, NULL)
+            if not fits:
+                store_run(rest, exps + (j + n_direct) * exps_stride, exps_stride, n - n_direct)
         settle_sums(total, total_low)
-        if n_classes > BLOCK:
-            store_run(run, exps + j * exps_stride, exps_stride, n)
     end_sums(total, total_low)
     sum_lanes(total, total_low)
 
 
 cdef inline void exp_row_apart(
     const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, Py_ssize_t ahead, floating maximum, bint defined,
-    floating* block, bint keep, floating* exps, Py_ssize_t exps_stride,
+    floating* block, floating* exps, Py_ssize_t exps_stride,
     floating* others, floating* others_low, floating* ties,
 ) noexcept nogil:
     """The same with the largest terms apart, as `exp_block_apart`; `exps` may be NULL, where only sums are wanted."""
@@ -695,7 +848,7 @@ cdef inline void exp_row_apart(
     cdef floating base[LANES]
     cdef floating* run = block
     cdef Py_ssize_t length = run_length(maximum)
-    cdef Py_ssize_t j, n, n_tiles, lane
+    cdef Py_ssize_t j, n, n_direct, n_tiles, lane
     cdef bint direct = stride == 1 and is_ordinary(maximum)
     fill_lanes(anchor_of(maximum), anchor)
     range_of_exp(anchor, least, base)
@@ -709,11 +862,14 @@ cdef inline void exp_row_apart(
         fetch_run(row + j * stride + ahead, stride, n)
         if exps != NULL:
             fetch_run(exps + j * exps_stride, exps_stride, n)
-        if direct and n % LANES == 0:
-            exp_block_apart(row + j, run, n // LANES, anchor, least, base, keep, others, others_low, ties)
-        else:
-            n_tiles = load_prepared(row + j * stride, stride, n, maximum, defined, run)
-            exp_block_apart(run, run, n_tiles, anchor, least, base, keep, others, others_low, ties)
+        n_direct = n - n % LANES if direct else 0
+        exp_block_apart(
+            row + j, run, n_direct // LANES, anchor, least, base, others, others_low, ties, NULL, NULL)
+        if n_direct < n:
+            n_tiles = load_prepared(
+                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, run + n_direct)
+            exp_block_apart(
+                run + n_direct, run + n_direct, n_tiles, anchor, least, base, others, others_low, ties, NULL, NULL)
         settle_sums(others, others_low)
         if exps != NULL and n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
@@ -722,36 +878,64 @@ cdef inline void exp_row_apart(
         ties[0] += ties[lane]
 
 
+cdef inline void sum_exps_row(
+    const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, Py_ssize_t ahead, floating maximum, bint defined,
+    const floating* omitted, const floating* least, const floating* base, floating* block,
+    floating* total, floating* total_low, const floating* place, Py_ssize_t place_stride,
+) noexcept nogil:
+    """`sum_exps_block` of a row, into total[0], total_low[0]; as many results will be stored to `place`, or none if it is
+    NULL."""
+    cdef Py_ssize_t length = run_length(maximum)
+    cdef Py_ssize_t j, n, n_direct, n_tiles
+    cdef bint direct = stride == 1 and is_ordinary(maximum)
+    start_sums(total, total_low)
+    for j from 0 <= j < n_classes by length:
+        n = min(length, n_classes - j)
+        fetch_run(row + j * stride + ahead, stride, n)
+        if place != NULL:
+            fetch_run(place + j * place_stride, place_stride, n)
+        n_direct = n - n % LANES if direct else 0
+        sum_exps_block(row + j, n_direct // LANES, omitted, least, base, total, total_low, NULL, NULL)
+        if n_direct < n:
+            n_tiles = load_prepared(
+                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, block)
+            sum_exps_block(block, n_tiles, omitted, least, base, total, total_low, NULL, NULL)
+        settle_sums(total, total_low)
+    end_sums(total, total_low)
+    sum_lanes(total, total_low)
+
+
+cdef inline void scale_run(
+    const floating* exps, floating* scaled, Py_ssize_t n, floating factor, floating factor_low, floating largest,
+    floating scaled_largest,
+) noexcept nogil:
+    """`scale_block` of neighbours with the same factor; `largest` may be NaN, where none is equal to it."""
+    cdef Py_ssize_t j
+    if largest != largest:
+        for j in range(n):
+            scaled[j] = times_pair(exps[j], factor, factor_low)
+    else:
+        for j in range(n):
+            scaled[j] = scaled_largest if exps[j] == largest else times_pair(exps[j], factor, factor_low)
+
+
 cdef inline void scale_row(
     floating* block, floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating factor, floating factor_low,
     floating largest, floating scaled_largest,
 ) noexcept nogil:
-    """`scale_block` of the exponentials where `exp_row` has left them, into the row."""
-    cdef floating factors[LANES]
-    cdef floating factors_low[LANES]
-    cdef floating tops[LANES]
-    cdef floating scaled_tops[LANES]
-    cdef floating* run = block
-    cdef Py_ssize_t n_whole = 0
-    cdef Py_ssize_t j, n, n_tiles
-    fill_lanes(factor, factors)
-    fill_lanes(factor_low, factors_low)
-    fill_lanes(largest, tops)
-    fill_lanes(scaled_largest, scaled_tops)
-    if stride == 1:
-        # whole tiles without a detour
-        n_tiles = n_classes // LANES
-        n_whole = n_tiles * LANES
-        if n_classes > BLOCK:
-            scale_block(row, row, n_tiles, factors, factors_low, tops, scaled_tops)
+    """`scale_run` of the exponentials where `exp_row` has left them, into the row."""
+    cdef Py_ssize_t j, n
+    if n_classes <= BLOCK:
+        if stride == 1:
+            scale_run(block, row, n_classes, factor, factor_low, largest, scaled_largest)
         else:
-            scale_block(block, row, n_tiles, factors, factors_low, tops, scaled_tops)
-    for j from n_whole <= j < n_classes by RUN:
-        n = min(RUN, n_classes - j)
-        if n_classes > BLOCK:
-            n_tiles = load_run(row + j * stride, stride, n, <floating>0.0, run)
-        else:
-            run = block + j
-            n_tiles = (n + LANES - 1) // LANES
-        scale_block(run, run, n_tiles, factors, factors_low, tops, scaled_tops)
-        store_run(run, row + j * stride, stride, n)
+            scale_run(block, block, n_classes, factor, factor_low, largest, scaled_largest)
+            store_run(block, row, stride, n_classes)
+    elif stride == 1:
+        scale_run(row, row, n_classes, factor, factor_low, largest, scaled_largest)
+    else:
+        for j from 0 <= j < n_classes by RUN:
+            n = min(RUN, n_classes - j)
+            load_run(row + j * stride, stride, n, <floating>0.0, block)
+            scale_run(block, block, n, factor, factor_low, largest, scaled_largest)
+            store_run(block, row + j * stride, stride, n)

@@ -6,7 +6,7 @@ stand in `_rows` and `_elementary`; here is only the order of passes.
 """
 from cpython.long cimport PyLong_CheckExact
 from cython cimport floating
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy
 
 cimport numpy as cnp
@@ -29,8 +29,9 @@ from steelfast._arrays cimport (
 from steelfast._elementary cimport (
     enter_environment,
     environment,
+    exp_of_negative,
     leave_environment,
-    log_sigmoid as log_sigmoid_of,
+    log_sigmoid_from,
     pair_times_pair,
     reciprocal,
     sigmoid as sigmoid_of,
@@ -43,15 +44,14 @@ from steelfast._rows cimport (
     PART,
     RUN,
     add_exps_twice,
+    all_but_largest,
     anchor_of,
     are_ordinary,
     cancels,
     end_sums,
-    exp_block_apart_in_parts,
-    exp_block_in_parts,
+    exp_block,
     exp_of_maximum,
     exp_row,
-    exp_row_apart,
     fetch_part,
     fill_lanes,
     finite_maximum,
@@ -67,7 +67,9 @@ from steelfast._rows cimport (
     logsumexp_of,
     maximum_block,
     maximum_row,
+    prepared,
     range_of_exp,
+    range_of_others,
     row_is_defined,
     rows_ahead,
     scale_block,
@@ -77,7 +79,11 @@ from steelfast._rows cimport (
     start_sums,
     store_rows,
     store_run,
+    sum_exps_block,
+    sum_exps_row,
     sum_lanes,
+    two_largest_block,
+    two_largest_row,
 )
 
 import numpy as np
@@ -146,7 +152,7 @@ cdef void softmax_few(
         shift_rows(block, n_classes, maximum)
     start_sums(total, total_low)
     range_of_exp(maximum, least, base)
-    exp_block_in_parts(
+    exp_block(
         block, block, n_classes, least, base, total, total_low,
         rows_ahead(logits, LANES, row_stride, class_stride, n_rows - LANES, n_classes),
         rows_ahead(probs, 0, probs_row_stride, probs_class_stride, n_rows, n_classes),
@@ -179,7 +185,7 @@ cdef void softmax_many(
     inverse = reciprocal(total[0], total_low[0], &inverse_low)
     largest = exp_of_maximum(anchor_of(maximum), &low)
     largest_prob = pair_times_pair(largest, low, inverse, inverse_low, &low)
-    largest = largest if largest_prob > <floating>0.5 else <floating>0.0
+    largest = largest if largest_prob > <floating>0.5 else <floating>NAN
     scale_row(block, probs, probs_class_stride, n_classes, inverse, inverse_low, largest, largest_prob)
 
 
@@ -191,12 +197,14 @@ cdef void log_few(
     """log-softmax or log-sum-exp of the first LANES of n_rows rows of few classes."""
     cdef floating block[BLOCK]
     cdef floating maximum[LANES]
+    cdef floating second[LANES]
+    cdef floating anchor[LANES]
+    cdef floating omitted[LANES]
     cdef floating least[LANES]
     cdef floating base[LANES]
-    cdef floating anchor[LANES]
     cdef floating others[LANES]
     cdef floating others_low[LANES]
-    cdef floating ties[LANES]
+    cdef floating ones[LANES]
     cdef floating total[LANES]
     cdef floating total_low[LANES]
     cdef double exact[LANES]
@@ -206,25 +214,34 @@ cdef void log_few(
     cdef Py_ssize_t n_cancelling = 0
     cdef Py_ssize_t lane
     fill_lanes(-<floating>INFINITY, maximum)
-    fill_lanes(<floating>0.0, others)
-    fill_lanes(<floating>0.0, others_low)
-    fill_lanes(<floating>0.0, ties)
+    fill_lanes(-<floating>INFINITY, second)
+    fill_lanes(<floating>1.0, ones)
     load_rows(logits, row_stride, class_stride, n_rows, n_classes, block)
-    maximum_block(block, n_classes, maximum)
+    two_largest_block(block, n_classes, maximum, second)
     memcpy(anchor, maximum, LANES * sizeof(floating))
     if not are_ordinary(maximum):
         settle_rows(block, n_classes, anchor, kind == LOG_SOFTMAX)
         shift_rows(block, n_classes, anchor)
-    range_of_exp(anchor, least, base)
-    exp_block_apart_in_parts(
-        block, block, n_classes, anchor, least, base, False, others, others_low, ties,
+        fill_lanes(-<floating>INFINITY, total)
+        fill_lanes(-<floating>INFINITY, second)
+        two_largest_block(block, n_classes, total, second)
+    range_of_others(anchor, second, omitted, least, base)
+    start_sums(others, others_low)
+    sum_exps_block(
+        block, n_classes, omitted, least, base, others, others_low,
         rows_ahead(logits, LANES, row_stride, class_stride, n_rows - LANES, n_classes),
         rows_ahead(result, 0, result_row_stride, result_class_stride, n_rows, n_classes if kind == LOG_SOFTMAX else 0),
     )
+    end_sums(others, others_low)
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(anchor[lane], &largest_low[lane])
-        anchor[lane] = anchor[lane] if kind == LOG_SOFTMAX else finite_maximum(maximum[lane])
-    logsumexp_lanes(anchor, others, others_low, ties, largest, largest_low, total, total_low)
+        others[lane] = all_but_largest(
+            others[lane], others_low[lane], base[lane], anchor[lane], second[lane], largest[lane], largest_low[lane],
+            &others_low[lane])
+    if kind == LOGSUMEXP:
+        for lane in range(LANES):
+            anchor[lane] = finite_maximum(maximum[lane])
+    logsumexp_lanes(anchor, others, others_low, ones, largest, largest_low, total, total_low)
     if kind == LOG_SOFTMAX:
         log_softmax_block(block, n_classes, total, total_low)
         store_rows(block, result, result_row_stride, result_class_stride, n_rows, n_classes, result != logits)
@@ -248,26 +265,34 @@ cdef void log_many(
 ) noexcept nogil:
     """log-softmax or log-sum-exp of one row of many classes; the next one is `ahead`."""
     cdef floating block[RUN]
-    cdef floating others[LANES]
-    cdef floating others_low[LANES]
-    cdef floating ties[LANES]
+    cdef floating lanes[LANES]
+    cdef floating second[LANES]
+    cdef floating anchor[LANES]
+    cdef floating omitted[LANES]
+    cdef floating least[LANES]
+    cdef floating base[LANES]
     cdef floating total[LANES]
     cdef floating total_low[LANES]
     cdef double exact[LANES]
     cdef double exact_low[LANES]
-    cdef floating anchor, largest, largest_low, value, value_low
-    cdef floating maximum = maximum_row(logits, class_stride, n_classes)
-    cdef bint defined = kind == LOGSUMEXP or row_is_defined(logits, class_stride, n_classes, maximum)
+    cdef floating maximum, others, others_low, largest, largest_low, value, value_low
+    cdef bint defined
     cdef Py_ssize_t j, n, n_tiles
-    exp_row_apart(
-        logits, class_stride, n_classes, ahead, maximum, defined, block, False, <floating*> NULL, 0,
-        others, others_low, ties,
-    )
-    anchor = anchor_of(maximum)
-    largest = exp_of_maximum(anchor, &largest_low)
+    two_largest_row(logits, class_stride, n_classes, lanes, second)
+    maximum = lanes[0]
+    defined = kind == LOGSUMEXP or row_is_defined(logits, class_stride, n_classes, maximum)
+    fill_lanes(anchor_of(maximum), anchor)
+    fill_lanes(prepared(second[0], maximum, defined), second)
+    range_of_others(anchor, second, omitted, least, base)
+    sum_exps_row(
+        logits, class_stride, n_classes, ahead, maximum, defined, omitted, least, base, block, total, total_low,
+        <floating*> NULL if kind == LOGSUMEXP else result, result_class_stride)
+    largest = exp_of_maximum(anchor[0], &largest_low)
+    others = all_but_largest(
+        total[0], total_low[0], base[0], anchor[0], second[0], largest, largest_low, &others_low)
     value = logsumexp_of(
-        anchor if kind == LOG_SOFTMAX else finite_maximum(maximum),
-        others[0], others_low[0], ties[0], largest, largest_low, &value_low,
+        anchor[0] if kind == LOG_SOFTMAX else finite_maximum(maximum),
+        others, others_low, <floating>1.0, largest, largest_low, &value_low,
     )
     if kind == LOGSUMEXP:
         result[0] = logsumexp_result(maximum, value, value_low)
@@ -515,28 +540,39 @@ cdef void jacobian_rows(
     leave_environment(saved)
 
 
-cdef inline floating element_of(ElementMap kind, floating x) noexcept nogil:
-    return sigmoid_of(x) if kind == SIGMOID else log_sigmoid_of(x)
-
-
-cdef inline void map_each(ElementMap kind, const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
+cdef inline void sigmoids(const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     if x == result:
         # in place: said so, or it would be taken for an overlap
         for i in range(n):
-            result[i] = element_of(kind, result[i])
+            result[i] = sigmoid_of(result[i])
     else:
         for i in range(n):
-            result[i] = element_of(kind, x[i])
+            result[i] = sigmoid_of(x[i])
+
+
+cdef inline void log_sigmoids(const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
+    """A run at a time: first all exponentials, then their logarithms, see `reduce_part`. (A sigmoid is too short.)"""
+    cdef floating run[RUN]
+    cdef floating e[RUN]
+    cdef floating e_low[RUN]
+    cdef Py_ssize_t i, k, m, n_tiles
+    for i from 0 <= i < n by RUN:
+        m = min(RUN, n - i)
+        n_tiles = load_run(x + i, 1, m, <floating>0.0, run)
+        for k in range(n_tiles * LANES):
+            e[k] = exp_of_negative(run[k], &e_low[k])
+        for k in range(n_tiles * LANES):
+            run[k] = log_sigmoid_from(run[k], e[k], e_low[k])
+        store_run(run, result + i, 1, m)
 
 
 cdef void map_elements(ElementMap kind, const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
     cdef environment saved = enter_environment()
-    # the kind is a constant in each call, so that each has loops of its own
     if kind == SIGMOID:
-        map_each(SIGMOID, x, result, n)
+        sigmoids(x, result, n)
     else:
-        map_each(LOG_SIGMOID, x, result, n)
+        log_sigmoids(x, result, n)
     leave_environment(saved)
 
 
