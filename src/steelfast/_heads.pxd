@@ -86,14 +86,17 @@ cdef inline void softmax_tiles(
     cdef floating of_label[LANES]
     cdef floating e, largest, place, others, each, mine
     cdef Py_ssize_t lane, j
+    # in a loop of their own, as `reduce_part`
     for lane in range(n_lanes):
         largest = maximum[lane]
+        for j in range(n_classes):
+            tiles[j * LANES + lane] = exp_of_difference(tiles[j * LANES + lane] - largest)
+    for lane in range(n_lanes):
         place = label[lane]
         others = <floating>0.0
         mine = <floating>0.0
         for j in range(n_classes):
-            e = exp_of_difference(tiles[j * LANES + lane] - largest)
-            tiles[j * LANES + lane] = e
+            e = tiles[j * LANES + lane]
             mine = e if numbers[j] == place else mine
             e = <floating>0.0 if numbers[j] == place else e
             others = others + e
@@ -182,7 +185,7 @@ cdef inline void sigmoid_tiles(
     cdef floating exponentials[BLOCK]
     cdef floating place, last, scale, loss, total, slope
     cdef Py_ssize_t lane, j
-    # in a loop of their own: of long chains of operations the processor has the fewer under way, the longer they are
+    # in a loop of their own, as `reduce_part`
     for lane in range(n_lanes):
         for j in range(n_tiles):
             exponentials[j * LANES + lane] = exp_of_difference(-absolute(tiles[j * LANES + lane]))
