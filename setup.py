@@ -57,7 +57,7 @@ else:
     # nor may it make a call, or a slow instruction, of a loop that fills or copies a few registers
     COMPILE += ["-fno-tree-loop-distribute-patterns"]
     # where a loop happens to begin may make it a tenth slower
-    COMPILE += ["-falign-functions=64", "-falign-loops=32"]
+    COMPILE += ["-falign-functions=64", "-falign-loops=32", "--param=align-threshold=65536"]
     # NumPy's headers and Cython's own code; and clang, of an | that is there to have no branch
     COMPILE += ["-Wno-unused-parameter", "-Wno-unused-function", "-Wno-missing-field-initializers"]
     COMPILE += ["-Wno-bitwise-instead-of-logical"]

@@ -187,7 +187,7 @@ cdef inline floating label_row(
         )
         entry = block[label] if n_classes <= BLOCK else grad[label]
         entry = gradient_entry(entry, total, low, total, factor, factor_low, top, rest)
-        scale_row(block, grad, 1, n_classes, factor, factor_low, <floating>0.0, top)
+        scale_row(block, grad, 1, n_classes, factor, factor_low, True, <floating>0.0, top)
         grad[label] = entry
     return loss
 

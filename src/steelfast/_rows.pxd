@@ -490,13 +490,11 @@ cdef inline void reduce_part(
     cdef floating x, lowest, zero
     if n_tiles < 1:
         return
-    for lane in range(LANES):
-        lowest = least[lane]
-        zero = base[lane]
-        for j in range(n_tiles):
+    for j in range(n_tiles):
+        for lane in range(LANES):
             x = logits[j * LANES + lane]
-            x = lowest if lowest > x else x
-            w[j * LANES + lane] = exp_parts(x, zero, &power[j * LANES + lane])
+            x = least[lane] if least[lane] > x else x
+            w[j * LANES + lane] = exp_parts(x, base[lane], &power[j * LANES + lane])
 
 
 cdef inline void add_part(
@@ -906,36 +904,36 @@ cdef inline void sum_exps_row(
 
 
 cdef inline void scale_run(
-    const floating* exps, floating* scaled, Py_ssize_t n, floating factor, floating factor_low, floating largest,
-    floating scaled_largest,
+    const floating* exps, floating* scaled, Py_ssize_t n, floating factor, floating factor_low,
+    bint with_largest, floating largest, floating scaled_largest,
 ) noexcept nogil:
-    """`scale_block` of neighbours with the same factor; `largest` may be NaN, where none is equal to it."""
+    """`scale_block` of neighbours with the same factor, of which some may be the largest or none is."""
     cdef Py_ssize_t j
-    if largest != largest:
-        for j in range(n):
-            scaled[j] = times_pair(exps[j], factor, factor_low)
-    else:
+    if with_largest:
         for j in range(n):
             scaled[j] = scaled_largest if exps[j] == largest else times_pair(exps[j], factor, factor_low)
+    else:
+        for j in range(n):
+            scaled[j] = times_pair(exps[j], factor, factor_low)
 
 
 cdef inline void scale_row(
     floating* block, floating* row, Py_ssize_t stride, Py_ssize_t n_classes, floating factor, floating factor_low,
-    floating largest, floating scaled_largest,
+    bint with_largest, floating largest, floating scaled_largest,
 ) noexcept nogil:
     """`scale_run` of the exponentials where `exp_row` has left them, into the row."""
     cdef Py_ssize_t j, n
     if n_classes <= BLOCK:
         if stride == 1:
-            scale_run(block, row, n_classes, factor, factor_low, largest, scaled_largest)
+            scale_run(block, row, n_classes, factor, factor_low, with_largest, largest, scaled_largest)
         else:
-            scale_run(block, block, n_classes, factor, factor_low, largest, scaled_largest)
+            scale_run(block, block, n_classes, factor, factor_low, with_largest, largest, scaled_largest)
             store_run(block, row, stride, n_classes)
     elif stride == 1:
-        scale_run(row, row, n_classes, factor, factor_low, largest, scaled_largest)
+        scale_run(row, row, n_classes, factor, factor_low, with_largest, largest, scaled_largest)
     else:
         for j from 0 <= j < n_classes by RUN:
             n = min(RUN, n_classes - j)
             load_run(row + j * stride, stride, n, <floating>0.0, block)
-            scale_run(block, block, n, factor, factor_low, largest, scaled_largest)
+            scale_run(block, block, n, factor, factor_low, with_largest, largest, scaled_largest)
             store_run(block, row + j * stride, stride, n)

@@ -6,7 +6,7 @@ stand in `_rows` and `_elementary`; here is only the order of passes.
 """
 from cpython.long cimport PyLong_CheckExact
 from cython cimport floating
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY
 from libc.string cimport memcpy
 
 cimport numpy as cnp
@@ -185,8 +185,9 @@ cdef void softmax_many(
     inverse = reciprocal(total[0], total_low[0], &inverse_low)
     largest = exp_of_maximum(anchor_of(maximum), &low)
     largest_prob = pair_times_pair(largest, low, inverse, inverse_low, &low)
-    largest = largest if largest_prob > <floating>0.5 else <floating>NAN
-    scale_row(block, probs, probs_class_stride, n_classes, inverse, inverse_low, largest, largest_prob)
+    scale_row(
+        block, probs, probs_class_stride, n_classes, inverse, inverse_low, largest_prob > <floating>0.5, largest,
+        largest_prob)
 
 
 cdef void log_few(
