@@ -243,6 +243,29 @@ def test_axis(kernel, dtype, shape, axis):
     np.testing.assert_array_equal(result, along_last, strict=True)
 
 
+@pytest.mark.parametrize("n_columns", [15, 16, 33])
+@pytest.mark.parametrize("n_classes", [112, 129, 144, 257, 1000, 2049])
+@every_dtype
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_columns_of_many_classes_have_the_bits_of_rows(name, dtype, n_classes, n_columns):
+    """They are worked on 16 at a time, but for those that are not ordinary numbers."""
+    function = getattr(steelfast, name)
+    rng = np.random.default_rng(25)
+    columns = rng.normal(0, 3, (n_classes, n_columns))
+    columns = (columns - np.log(np.exp(columns).sum(axis=0))).astype(dtype)  # their log-sum-exps cancel
+    dominated = columns + np.where(rng.random(columns.shape) < 1 / n_classes, dtype(60), dtype(0))
+    special = columns.copy()
+    special[0, 3], special[-1, 4], special[1, 5], special[:, 6] = np.inf, np.nan, 1e6, -np.inf
+    for logits in (columns, dominated, special):
+        rows = np.ascontiguousarray(logits.T)
+        expected = function(rows).T
+        np.testing.assert_array_equal(function(logits, axis=0), expected)
+        if name != "logsumexp":
+            in_place = logits.copy()
+            function(in_place, axis=0, out=in_place)
+            np.testing.assert_array_equal(in_place, expected)
+
+
 def test_axis_may_be_a_numpy_integer():
     logits = RNG.normal(size=(3, 4))
     np.testing.assert_array_equal(steelfast.softmax(logits, np.int64(0)), steelfast.softmax(logits, axis=0))

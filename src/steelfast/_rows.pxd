@@ -103,6 +103,30 @@ cdef inline bint roomy(
     return class_stride == 1 and row_stride == n_classes and n_after * n_classes >= REACH
 
 
+cdef inline void load_columns(
+    const floating* source, Py_ssize_t class_stride, Py_ssize_t n, floating* block,
+) noexcept nogil:
+    """n classes of LANES neighbouring columns as tiles."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        memcpy(block + j * LANES, source + j * class_stride, LANES * sizeof(floating))
+
+
+cdef inline void store_columns(
+    const floating* block, floating* target, Py_ssize_t class_stride, Py_ssize_t n,
+) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        memcpy(target + j * class_stride, block + j * LANES, LANES * sizeof(floating))
+
+
+cdef inline void fetch_columns(const floating* columns, Py_ssize_t class_stride, Py_ssize_t n) noexcept nogil:
+    """Have the memory fetch the LANES columns after these: they are more streams than it follows by itself."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        fetch(columns + j * class_stride + LANES, LANES * sizeof(floating))
+
+
 cdef inline void load_rows(
     const floating* source, Py_ssize_t row_stride, Py_ssize_t class_stride,
     Py_ssize_t n_rows, Py_ssize_t n_classes, floating* block,
@@ -115,8 +139,8 @@ cdef inline void load_rows(
             for j in range(n_classes):
                 block[j * LANES + i] = source[i * row_stride + j * class_stride]
     elif row_stride == 1:
-        for j in range(n_classes):
-            memcpy(block + j * LANES, source + j * class_stride, LANES * sizeof(floating))
+        load_columns(source, class_stride, n_classes, block)
+        fetch_columns(source, class_stride, n_classes)
     elif roomy(row_stride, class_stride, n_classes, n_rows - LANES):
         if floating is float:
             rows_to_tiles_f(source, n_classes, LANES, block)
@@ -136,8 +160,8 @@ cdef inline void store_rows(
     that is still to be read nor a result that is already written, they may be touched."""
     cdef Py_ssize_t i, j
     if row_stride == 1 and n_rows >= LANES:
-        for j in range(n_classes):
-            memcpy(target + j * class_stride, block + j * LANES, LANES * sizeof(floating))
+        store_columns(block, target, class_stride, n_classes)
+        fetch_columns(target, class_stride, n_classes)
     elif rows_after_are_unread and roomy(row_stride, class_stride, n_classes, n_rows - LANES):
         if floating is float:
             tiles_to_rows_f(block, n_classes, LANES, target)
@@ -762,6 +786,20 @@ cdef inline void sum_lanes(floating* sums, floating* sums_low) noexcept nogil:
     add_lanes(sums, sums_low, 4)
     add_lanes(sums, sums_low, 2)
     add_lanes(sums, sums_low, 1)
+
+
+cdef inline void add_columns(floating* sums, floating* sums_low) noexcept nogil:
+    """`sum_lanes` of LANES columns at once: sums[q · LANES + i] is lane q of column i."""
+    cdef Py_ssize_t width = LANES // 2
+    cdef Py_ssize_t q, lane, other
+    cdef floating low
+    while width:
+        for q in range(width):
+            other = (q + width) * LANES
+            for lane in range(LANES):
+                sums[q * LANES + lane] = two_sum(sums[q * LANES + lane], sums[other + lane], &low)
+                sums_low[q * LANES + lane] += sums_low[other + lane] + low
+        width = width // 2
 
 
 cdef inline Py_ssize_t load_prepared(

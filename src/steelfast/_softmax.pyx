@@ -43,6 +43,8 @@ from steelfast._rows cimport (
     LANES,
     PART,
     RUN,
+    TILES,
+    add_columns,
     add_exps_twice,
     all_but_largest,
     anchor_of,
@@ -52,12 +54,14 @@ from steelfast._rows cimport (
     exp_block,
     exp_of_maximum,
     exp_row,
+    fetch_columns,
     fetch_part,
     fill_lanes,
     finite_maximum,
     in_blocks,
     infinite,
     is_ordinary,
+    load_columns,
     load_prepared,
     load_rows,
     load_run,
@@ -72,11 +76,14 @@ from steelfast._rows cimport (
     range_of_others,
     row_is_defined,
     rows_ahead,
+    run_length,
     scale_block,
     scale_row,
     settle_rows,
+    settle_sums,
     shift_rows,
     start_sums,
+    store_columns,
     store_rows,
     store_run,
     sum_exps_block,
@@ -126,6 +133,21 @@ cdef inline floating logsumexp_result(floating maximum, floating total, floating
     return maximum + (total - total) if infinite(maximum) else total + total_low
 
 
+cdef inline void factors_of(
+    const floating* maximum, const floating* total, const floating* total_low,
+    floating* inverse, floating* inverse_low, floating* largest, floating* largest_prob,
+) noexcept nogil:
+    """What `scale_block` asks of each lane."""
+    cdef Py_ssize_t lane
+    cdef floating low
+    for lane in range(LANES):
+        inverse[lane] = reciprocal(total[lane], total_low[lane], &inverse_low[lane])
+        largest[lane] = exp_of_maximum(maximum[lane], &low)
+        largest_prob[lane] = pair_times_pair(largest[lane], low, inverse[lane], inverse_low[lane], &low)
+        # or it may not be the only one that its exponential is rounded to; no other one is 0
+        largest[lane] = largest[lane] if largest_prob[lane] > <floating>0.5 else <floating>0.0
+
+
 cdef void softmax_few(
     const floating* logits, Py_ssize_t row_stride, Py_ssize_t class_stride,
     floating* probs, Py_ssize_t probs_row_stride, Py_ssize_t probs_class_stride,
@@ -142,8 +164,6 @@ cdef void softmax_few(
     cdef floating inverse_low[LANES]
     cdef floating largest[LANES]
     cdef floating largest_prob[LANES]
-    cdef floating low
-    cdef Py_ssize_t lane
     fill_lanes(-<floating>INFINITY, maximum)
     load_rows(logits, row_stride, class_stride, n_rows, n_classes, block)
     maximum_block(block, n_classes, maximum)
@@ -158,12 +178,7 @@ cdef void softmax_few(
         rows_ahead(probs, 0, probs_row_stride, probs_class_stride, n_rows, n_classes),
     )
     end_sums(total, total_low)
-    for lane in range(LANES):
-        inverse[lane] = reciprocal(total[lane], total_low[lane], &inverse_low[lane])
-        largest[lane] = exp_of_maximum(maximum[lane], &low)
-        largest_prob[lane] = pair_times_pair(largest[lane], low, inverse[lane], inverse_low[lane], &low)
-        # or it may not be the only one that its exponential is rounded to; no other one is 0
-        largest[lane] = largest[lane] if largest_prob[lane] > <floating>0.5 else <floating>0.0
+    factors_of(maximum, total, total_low, inverse, inverse_low, largest, largest_prob)
     scale_block(block, block, n_classes, inverse, inverse_low, largest, largest_prob)
     store_rows(block, probs, probs_row_stride, probs_class_stride, n_rows, n_classes, probs != logits)
 
@@ -325,28 +340,173 @@ cdef void log_many(
         store_run(block, result + j * result_class_stride, result_class_stride, n)
 
 
+cdef inline void sum_columns(
+    bint keep, const floating* logits, Py_ssize_t class_stride, floating* result, Py_ssize_t result_class_stride,
+    Py_ssize_t n_classes, const floating* omitted, const floating* least, const floating* base,
+    floating* total, floating* total_low,
+) noexcept nogil:
+    """The sums of the exponentials of LANES neighbouring columns; `keep`: and the exponentials, none of them omitted.
+
+    Each column's are added as those of a row are, class 16 k + q in lane q of it, so that they have the same bits.
+    """
+    cdef floating block[RUN]
+    cdef floating sums[LANES * LANES]
+    cdef floating sums_low[LANES * LANES]
+    cdef Py_ssize_t length = run_length(logits[0])
+    cdef Py_ssize_t j, q, i, n, n_there, n_tiles
+    for q in range(LANES):
+        start_sums(sums + q * LANES, sums_low + q * LANES)
+    for j from 0 <= j < n_classes by length:
+        n = min(length, n_classes - j)
+        n_tiles = (n + LANES - 1) // LANES
+        for q in range(LANES):
+            n_there = (n - q + LANES - 1) // LANES
+            load_columns(logits + (j + q) * class_stride, LANES * class_stride, n_there, block)
+            if n_there < n_tiles:
+                fill_lanes(-<floating>INFINITY, block + n_there * LANES)
+            if keep:
+                exp_block(
+                    block, block, n_tiles, least, base, sums + q * LANES, sums_low + q * LANES, NULL, NULL)
+                store_columns(
+                    block, result + (j + q) * result_class_stride, LANES * result_class_stride, n_there)
+            else:
+                sum_exps_block(
+                    block, n_tiles, omitted, least, base, sums + q * LANES, sums_low + q * LANES, NULL, NULL)
+            settle_sums(sums + q * LANES, sums_low + q * LANES)
+    for q in range(LANES):
+        end_sums(sums + q * LANES, sums_low + q * LANES)
+    add_columns(sums, sums_low)
+    memcpy(total, sums, LANES * sizeof(floating))
+    memcpy(total_low, sums_low, LANES * sizeof(floating))
+
+
+cdef void softmax_columns(
+    const floating* logits, Py_ssize_t class_stride, floating* probs, Py_ssize_t probs_class_stride,
+    Py_ssize_t n_classes, const floating* maximum,
+) noexcept nogil:
+    """`softmax_many` of LANES neighbouring columns, whose largest logits are ordinary."""
+    cdef floating block[BLOCK]
+    cdef floating least[LANES]
+    cdef floating base[LANES]
+    cdef floating total[LANES]
+    cdef floating total_low[LANES]
+    cdef floating inverse[LANES]
+    cdef floating inverse_low[LANES]
+    cdef floating largest[LANES]
+    cdef floating largest_prob[LANES]
+    cdef Py_ssize_t j, n
+    range_of_exp(maximum, least, base)
+    sum_columns(
+        True, logits, class_stride, probs, probs_class_stride, n_classes, <floating*> NULL, least, base, total,
+        total_low)
+    factors_of(maximum, total, total_low, inverse, inverse_low, largest, largest_prob)
+    for j from 0 <= j < n_classes by TILES:
+        n = min(TILES, n_classes - j)
+        load_columns(probs + j * probs_class_stride, probs_class_stride, n, block)
+        scale_block(block, block, n, inverse, inverse_low, largest, largest_prob)
+        store_columns(block, probs + j * probs_class_stride, probs_class_stride, n)
+        fetch_columns(probs + j * probs_class_stride, probs_class_stride, n)
+
+
+cdef void log_columns(
+    RowMap kind, const floating* logits, Py_ssize_t class_stride,
+    floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes,
+    const floating* maximum, const floating* second,
+) noexcept nogil:
+    """`log_many` of LANES neighbouring columns, whose largest logits are ordinary."""
+    cdef floating block[BLOCK]
+    cdef floating omitted[LANES]
+    cdef floating least[LANES]
+    cdef floating base[LANES]
+    cdef floating others[LANES]
+    cdef floating others_low[LANES]
+    cdef floating ones[LANES]
+    cdef floating largest[LANES]
+    cdef floating largest_low[LANES]
+    cdef floating total[LANES]
+    cdef floating total_low[LANES]
+    cdef Py_ssize_t j, n, lane
+    range_of_others(maximum, second, omitted, least, base)
+    sum_columns(
+        False, logits, class_stride, <floating*> NULL, 0, n_classes, omitted, least, base, others, others_low)
+    fill_lanes(<floating>1.0, ones)
+    for lane in range(LANES):
+        largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
+        others[lane] = all_but_largest(
+            others[lane], others_low[lane], base[lane], maximum[lane], second[lane], largest[lane], largest_low[lane],
+            &others_low[lane])
+    logsumexp_lanes(maximum, others, others_low, ones, largest, largest_low, total, total_low)
+    if kind == LOGSUMEXP:
+        for lane in range(LANES):
+            result[lane] = logsumexp_result(maximum[lane], total[lane], total_low[lane])
+            if cancels(maximum[lane], result[lane]):
+                log_many(LOGSUMEXP, logits + lane, class_stride, result + lane, 1, n_classes, 0)
+        return
+    for j from 0 <= j < n_classes by TILES:
+        n = min(TILES, n_classes - j)
+        load_columns(logits + j * class_stride, class_stride, n, block)
+        log_softmax_block(block, n, total, total_low)
+        store_columns(block, result + j * result_class_stride, result_class_stride, n)
+        fetch_columns(result + j * result_class_stride, result_class_stride, n)
+
+
+cdef bint map_columns(
+    RowMap kind, const floating* logits, Py_ssize_t class_stride, floating* result, Py_ssize_t result_class_stride,
+    Py_ssize_t n_classes,
+) noexcept nogil:
+    """LANES neighbouring columns of many classes. False, and nothing is done, where a column is not ordinary."""
+    cdef floating block[BLOCK]
+    cdef floating maximum[LANES]
+    cdef floating second[LANES]
+    cdef Py_ssize_t j, n
+    fill_lanes(-<floating>INFINITY, maximum)
+    fill_lanes(-<floating>INFINITY, second)
+    for j from 0 <= j < n_classes by TILES:
+        n = min(TILES, n_classes - j)
+        load_columns(logits + j * class_stride, class_stride, n, block)
+        fetch_columns(logits + j * class_stride, class_stride, n)
+        if kind == SOFTMAX:
+            maximum_block(block, n, maximum)
+        else:
+            two_largest_block(block, n, maximum, second)
+    if not are_ordinary(maximum):
+        return False
+    if kind == SOFTMAX:
+        softmax_columns(logits, class_stride, result, result_class_stride, n_classes, maximum)
+    else:
+        log_columns(kind, logits, class_stride, result, result_class_stride, n_classes, maximum, second)
+    return True
+
+
 cdef void map_rows(
     RowMap kind, const floating* logits, Py_ssize_t row_stride, Py_ssize_t class_stride,
     floating* result, Py_ssize_t result_row_stride, Py_ssize_t result_class_stride,
     Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef Py_ssize_t step = LANES if in_blocks(n_classes, 1 if kind == LOGSUMEXP else 2, <floating>0.0) else 1
+    cdef Py_ssize_t i = 0
+    cdef bint few = in_blocks(n_classes, 1 if kind == LOGSUMEXP else 2, <floating>0.0)
+    cdef bint columns = not few and row_stride == 1 and result_row_stride == 1
+    cdef Py_ssize_t step
     cdef const floating* source = logits
     cdef floating* target = result
     cdef environment saved = enter_environment()
-    for i from 0 <= i < n_rows by step:
-        if step == LANES and kind == SOFTMAX:
+    while i < n_rows:
+        step = LANES if few else 1
+        if few and kind == SOFTMAX:
             softmax_few(
                 source, row_stride, class_stride, target, result_row_stride, result_class_stride, n_rows - i, n_classes)
-        elif step == LANES:
+        elif few:
             log_few(
                 kind, source, row_stride, class_stride, target, result_row_stride, result_class_stride,
                 n_rows - i, n_classes)
+        elif columns and i % LANES == 0 and n_rows - i >= LANES and map_columns(
+                kind, source, class_stride, target, result_class_stride, n_classes):
+            step = LANES
         elif kind == SOFTMAX:
             softmax_many(source, class_stride, target, result_class_stride, n_classes, row_stride)
         else:
             log_many(kind, source, class_stride, target, result_class_stride, n_classes, row_stride)
+        i += step
         source += step * row_stride
         target += step * result_row_stride
     leave_environment(saved)
