@@ -56,7 +56,7 @@ else:
     COMPILE += ["--param=max-completely-peel-times=4", "-fno-inline-functions-called-once"]
     # nor may it make a call, or a slow instruction, of a loop that fills or copies a few registers
     COMPILE += ["-fno-tree-loop-distribute-patterns"]
-    # where a loop happens to begin may make it a tenth slower
+    # where a loop happens to begin may make it a tenth slower; the third is for loops that gcc takes for seldom used
     COMPILE += ["-falign-functions=64", "-falign-loops=32", "--param=align-threshold=65536"]
     # NumPy's headers and Cython's own code; and clang, of an | that is there to have no branch
     COMPILE += ["-Wno-unused-parameter", "-Wno-unused-function", "-Wno-missing-field-initializers"]

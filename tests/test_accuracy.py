@@ -154,6 +154,46 @@ def test_the_largest_logit_may_stand_anywhere_and_more_than_once(name, dtype, n_
     assert_within(limit(name, dtype), all=ulp_error(kernel.function(logits), kernel.exact(logits)))
 
 
+@pytest.mark.parametrize("n_classes", [16, 40, 80, 112, 128, 129, 256, 1000, 20000])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["log_softmax", "logsumexp", "softmax_cross_entropy", "softmax_cross_entropy_grad"])
+def test_two_peaks_over_many_equal_terms_that_round_alike(name, dtype, n_classes):
+    """Each of the small terms leaves its last digits in the low part of the sum, and all have one sign."""
+    kernel = KERNELS[name]
+    peaks = np.linspace(0.6, 1.2, 12 if n_classes < 1000 else 4)
+    below = {np.float32: 24, np.float64: 53}[dtype] - np.arange(15 if n_classes < 1000 else 5)
+    logits = np.zeros((len(peaks) * len(below), n_classes))
+    logits[:, 1] = -np.repeat(peaks, len(below))
+    logits[:, 2:] = (logits[:, 1] - np.tile(below, len(peaks)) * np.log(2) - 0.01)[:, None]
+    logits = logits.astype(dtype)
+    # the first three stand for all: the others are as the third, and many digits take their time
+    few, times = exactly(logits[:, :3]), n_classes - 2
+    shifted = np.frompyfunc(mp.exp, 1, 1)(few)
+    others = shifted[:, 1] + times * shifted[:, 2]
+    log_sums = np.frompyfunc(mp.log1p, 1, 1)(others)
+    if name == "logsumexp":
+        errors = ulp_errors(kernel.function(logits), Exact(log_sums))
+    elif name == "log_softmax":
+        errors = ulp_errors(kernel.function(logits)[:, :3], Exact(few - log_sums[:, None]))
+    else:
+        labels = np.zeros(len(logits), np.int64)
+        result = kernel.function(logits, labels, **kernel.each)
+        if name == "softmax_cross_entropy":
+            errors = ulp_errors(result, Exact(log_sums))
+        else:
+            gradient = shifted / (1 + others)[:, None]
+            gradient[:, 0] = -others / (1 + others)
+            errors = ulp_errors(result[:, :3], Exact(gradient))
+    assert errors.max() <= limit(name, dtype)
+
+
+def test_log_sum_of_many_equal_logits():
+    """All terms are rounded alike, too."""
+    logits = np.full((1, 46000), -7.146491779088989)
+    exact = Exact(np.array([exactly(logits[0, :1])[0] + mp.log(46000)]))
+    assert ulp_error(steelfast.logsumexp(logits), exact).normal <= 1.0
+
+
 @pytest.mark.parametrize("n_classes", [2, 7, 40, 130])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_grad"])

@@ -2,7 +2,8 @@
 
 The contract: the kernels work on blocks, local arrays of up to TILES tiles of LANES numbers. Each lane has an
 arithmetic of its own: the loops run over the lanes outside and over the tiles inside, which a compiler turns into
-one vector register for each running value, whatever the instruction set.
+one vector register for each running value, whatever the instruction set. (Where nothing runs on from tile to tile, the
+tiles are outside, and the compiler takes some registers at once.)
 
 - Few classes (`in_blocks`): LANES rows are transposed into a block; tile j is class j of LANES rows, a lane is a row.
 - More classes: one row at a time; a tile is LANES neighbouring classes, and the lanes are summed at the end.
@@ -20,7 +21,7 @@ logarithm the largest term is left out: `others` is the sum of the rest, which k
 class has nearly all the probability. It is summed in the scale of the second largest logit, or with a loss, which wants
 the exponentials in one scale, without any of the `ties` entries that equal the maximum.
 
-Pointers that a function takes must not overlap; all functions are inlined into callers whose arrays are local,
+Pointers that a function takes must not overlap, unless they are equal; all functions are inlined into callers whose arrays are local,
 so that the compiler knows it.
 """
 from cython cimport floating
@@ -388,7 +389,7 @@ cdef inline void maximum_run(const floating* run, Py_ssize_t n_fours, floating* 
 cdef inline void two_largest_block(
     const floating* block, Py_ssize_t n_tiles, floating* maximum, floating* second,
 ) noexcept nogil:
-    """The two largest of each lane and of what the last two hold: equal ones where the largest stands twice."""
+    """The two largest of each lane and of what `maximum` and `second` hold: equal ones where the largest stands twice."""
     cdef Py_ssize_t lane, j
     cdef floating x, largest, runner_up
     if n_tiles < 1:
@@ -486,7 +487,7 @@ cdef inline void end_sums(floating* total, floating* total_low) noexcept nogil:
 
 cdef inline void settle_sums(floating* sums, floating* sums_low) noexcept nogil:
     """After a run of a long row: what many small terms have left in the low parts goes to the sums, or it would not
-    be low any more. In double it always is."""
+    be low any more. In double once at the end will do."""
     cdef Py_ssize_t lane
     if floating is float:
         for lane in range(LANES):
@@ -511,9 +512,7 @@ cdef inline void reduce_part(
     the one before, the more tiles the processor has under way.
     """
     cdef Py_ssize_t lane, j
-    cdef floating x, lowest, zero
-    if n_tiles < 1:
-        return
+    cdef floating x
     for j in range(n_tiles):
         for lane in range(LANES):
             x = logits[j * LANES + lane]
@@ -619,8 +618,9 @@ cdef inline void exp_block_apart(
 cdef inline void range_of_others(
     const floating* maximum, const floating* second, floating* omitted, floating* least, floating* base,
 ) noexcept nogil:
-    """What `sum_exps_block` asks of each lane to sum all but the largest term, or all where that stands twice: then
-    there is enough left when one is taken off."""
+    """What `sum_exps_block` asks of each lane to sum all but the largest term; or all where that stands twice, then there
+    is enough left when one is taken off, and nothing is equal to a NaN. The scale is that of the second largest, but
+    within the reach of the largest, so that it can be changed for that."""
     cdef Py_ssize_t lane
     for lane in range(LANES):
         omitted[lane] = <floating>NAN if second[lane] == maximum[lane] else maximum[lane]
@@ -671,12 +671,14 @@ cdef inline floating all_but_largest(
     floating total, floating total_low, floating base, floating maximum, floating second, floating largest,
     floating largest_low, floating* low,
 ) noexcept nogil:
-    """The sum of all exponentials of a row but one of the largest, in the scale of that, from `sum_exps_block`."""
+    """The sum of all exponentials of a row but one of the largest, as a pair, from `sum_exps_block` and `end_sums`; in the
+    scale of `maximum`."""
     cdef floating scale = exp_rescale(base, exp_base(maximum))
     cdef floating twice = <floating>1.0 if second == maximum else <floating>0.0
     cdef floating others = two_sum((total * exp_unscale(total)) * scale, -twice * largest, low)
     low[0] = low[0] + ((total_low * exp_unscale(total)) * scale - twice * largest_low)
-    return others
+    # beside the 4 of `start_sums` many small terms have left their last digits in the low part, all with one sign
+    return two_sum(others, low[0], low)
 
 
 cdef inline void add_exps_twice(
@@ -836,7 +838,7 @@ cdef inline void exp_row(
     const floating* row, Py_ssize_t stride, Py_ssize_t n_classes, Py_ssize_t ahead, floating maximum, bint defined,
     floating* block, floating* exps, Py_ssize_t exps_stride, floating* total, floating* total_low,
 ) noexcept nogil:
-    """The exponentials of a row; their sum ends in total[0], total_low[0].
+    """The exponentials of a row; their sum ends in total[0], total_low[0]. (`row + j` is read where the stride is 1.)
 
     The exponentials of a row of up to BLOCK classes are left in `block`; those of a longer one go to `exps`, which may
     be the row itself.
@@ -910,6 +912,7 @@ cdef inline void exp_row_apart(
         if exps != NULL and n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
     sum_lanes(others, others_low)
+    others[0] = two_sum(others[0], others_low[0], &others_low[0])     # as in `settle_sums`
     for lane in range(1, LANES):
         ties[0] += ties[lane]
 
