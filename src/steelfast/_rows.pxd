@@ -21,8 +21,8 @@ logarithm the largest term is left out: `others` is the sum of the rest, which k
 class has nearly all the probability. It is summed in the scale of the second largest logit, or with a loss, which wants
 the exponentials in one scale, without any of the `ties` entries that equal the maximum.
 
-Pointers that a function takes must not overlap, unless they are equal; all functions are inlined into callers whose arrays are local,
-so that the compiler knows it.
+Pointers that a function takes must not overlap, unless they are equal; all functions are inlined into callers whose
+arrays are local, so that the compiler knows it.
 """
 from cython cimport floating
 from libc.math cimport INFINITY, NAN
@@ -389,7 +389,7 @@ cdef inline void maximum_run(const floating* run, Py_ssize_t n_fours, floating* 
 cdef inline void two_largest_block(
     const floating* block, Py_ssize_t n_tiles, floating* maximum, floating* second,
 ) noexcept nogil:
-    """The two largest of each lane and of what `maximum` and `second` hold: equal ones where the largest stands twice."""
+    """The two largest of each lane and of what `maximum` and `second` hold: equal where the largest stands twice."""
     cdef Py_ssize_t lane, j
     cdef floating x, largest, runner_up
     if n_tiles < 1:
@@ -508,8 +508,8 @@ cdef inline void reduce_part(
 ) noexcept nogil:
     """(1 + w) · power = exp(logits), up to a factor that each row has its own of; up to PART tiles.
 
-    In a loop of its own, and what becomes of the exponentials in another: the fewer operations are in each that wait for
-    the one before, the more tiles the processor has under way.
+    In a loop of its own, and what becomes of the exponentials in another: the fewer operations are in each that wait
+    for the one before, the more tiles the processor has under way.
     """
     cdef Py_ssize_t lane, j
     cdef floating x
@@ -550,8 +550,8 @@ cdef inline void exp_block(
     """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`.
 
     Meanwhile the memory fetches the rows that come next and the place of the results, from `rows_ahead`, with each part
-    as much: all of them at once are more than it can take, and it would be waited for. The rows are ordinary or prepared:
-    choices beside the inner loop would keep the outer one from being vectorised.
+    as much: all of them at once are more than it can take, and it would be waited for. The rows are ordinary or
+    prepared: choices beside the inner loop would keep the outer one from being vectorised.
     """
     cdef floating w[PART * LANES]
     cdef floating power[PART * LANES]
@@ -618,8 +618,8 @@ cdef inline void exp_block_apart(
 cdef inline void range_of_others(
     const floating* maximum, const floating* second, floating* omitted, floating* least, floating* base,
 ) noexcept nogil:
-    """What `sum_exps_block` asks of each lane to sum all but the largest term; or all where that stands twice, then there
-    is enough left when one is taken off, and nothing is equal to a NaN. The scale is that of the second largest, but
+    """What `sum_exps_block` asks of each lane to sum all but the largest term; or all where that stands twice: there is
+    enough left then when one is taken off, and nothing is equal to a NaN. The scale is that of the second largest,
     within the reach of the largest, so that it can be changed for that."""
     cdef Py_ssize_t lane
     for lane in range(LANES):
@@ -671,8 +671,8 @@ cdef inline floating all_but_largest(
     floating total, floating total_low, floating base, floating maximum, floating second, floating largest,
     floating largest_low, floating* low,
 ) noexcept nogil:
-    """The sum of all exponentials of a row but one of the largest, as a pair, from `sum_exps_block` and `end_sums`; in the
-    scale of `maximum`."""
+    """The sum of all exponentials of a row but one of the largest, as a pair, from `sum_exps_block` and `end_sums`; in
+    the scale of `maximum`."""
     cdef floating scale = exp_rescale(base, exp_base(maximum))
     cdef floating twice = <floating>1.0 if second == maximum else <floating>0.0
     cdef floating others = two_sum((total * exp_unscale(total)) * scale, -twice * largest, low)
@@ -922,8 +922,8 @@ cdef inline void sum_exps_row(
     const floating* omitted, const floating* least, const floating* base, floating* block,
     floating* total, floating* total_low, const floating* place, Py_ssize_t place_stride,
 ) noexcept nogil:
-    """`sum_exps_block` of a row, into total[0], total_low[0]; as many results will be stored to `place`, or none if it is
-    NULL."""
+    """`sum_exps_block` of a row, into total[0], total_low[0]; as many results will be stored to `place`, or none if it
+    is NULL."""
     cdef Py_ssize_t length = run_length(maximum)
     cdef Py_ssize_t j, n, n_direct, n_tiles
     cdef bint direct = stride == 1 and is_ordinary(maximum)
