@@ -65,7 +65,7 @@ cdef enum:
     TILES = 128
     BLOCK = 2048          # LANES * TILES
     FETCHED = 1536        # bytes of a block of rows from which on it is fetched ahead
-    PART = 8              # the most tiles of a block that are worked on before more is fetched
+    PART = 8              # the most tiles that a loop works on before the next one does, and more is fetched
     RUN = 256             # the most entries of a long row that are worked on at a time
 
 
