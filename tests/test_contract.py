@@ -466,13 +466,34 @@ def test_weights_take_the_short_way_to_the_same_bits(name, dtype, reduction, mon
         "label_smoothing": 0.1,
         "reduction": reduction,
     }
-    expected = kernel(logits, labels.astype(np.int32), **weights)  # not int64: the long way
+    expected = kernel(logits, labels.tolist(), **weights)  # no array: the long way
     module = inspect.getmodule(kernel)
     monkeypatch.setattr(module, "as_floating", None)
     results = kernel(logits, labels, **weights)
     if not isinstance(results, tuple):
         results, expected = (results,), (expected,)
     assert_same_bits(results, expected)
+
+
+@pytest.mark.parametrize("form", ["int8", "uint16", "int32", "uint64", "longlong", ">i4", "column"])
+@pytest.mark.parametrize("name", [name for name in KERNELS if name.startswith("softmax_cross_entropy")])
+def test_labels_of_any_integers_take_the_short_way(name, form, monkeypatch):
+    """Else they cost 23 µs a call more than int64, which is 0.6 µs."""
+    kernel = KERNELS[name].function
+    logits, labels = arguments_of(KERNELS[name], (40, 7), np.float64)
+    given = np.stack([labels, -labels], axis=1)[:, 0] if form == "column" else labels.astype(form)
+    expected = kernel(logits, labels)
+    monkeypatch.setattr(inspect.getmodule(kernel), "as_floating", None)
+    results = kernel(logits, given)
+    if not isinstance(results, tuple):
+        results, expected = (results,), (expected,)
+    assert_same_bits(results, expected)
+
+
+@pytest.mark.parametrize("label", [2**63, 2**64 - 1, 2**32])
+def test_a_label_that_wraps_around_is_refused(label):
+    with pytest.raises(ValueError, match=rf"^targets must lie in 0 … 1, got label {label} in row 1$"):
+        steelfast.softmax_cross_entropy(np.eye(2), np.array([0, label], np.uint64))
 
 
 @pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf, -np.inf, "longer"])

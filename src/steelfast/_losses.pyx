@@ -793,11 +793,11 @@ cdef object softmax_cross_entropy_parts(
     object label_smoothing, object ignore_index, object out, bint with_loss, bint with_grad,
 ):
     """(loss or None, gradient or None)."""
-    cdef cnp.ndarray x, result, labels
+    cdef cnp.ndarray x, result
+    cdef cnp.ndarray labels = None
     cdef cnp.ndarray probs = None
     cdef cnp.ndarray weights = None
     cdef cnp.ndarray row_weights = None
-    cdef const int64_t* labels_data = NULL
     cdef Reduction kind = <Reduction> as_reduction(reduction)
     if (
         ignore_index is None and PyFloat_CheckExact(label_smoothing) and 0.0 <= <double> label_smoothing <= 1.0
@@ -808,18 +808,19 @@ cdef object softmax_cross_entropy_parts(
         x = logits
         if is_plain(targets) and same_shape_and_type(x, targets):
             probs = targets
-        elif are_plain_labels(x, targets):
-            labels_data = <const int64_t*> cnp.PyArray_DATA(<cnp.ndarray> targets)
-        if (probs is not None or labels_data != NULL) and (
+        else:
+            labels = labels_of_rows(x, targets)
+        if (probs is not None or labels is not None) and (
             out is None or (
-                is_plain_target(out, x) and are_apart(out, targets)
+                is_plain_target(out, x) and are_apart(out, probs if labels is None else labels)
                 and (class_weight is None or are_apart(out, class_weight))
                 and (sample_weight is None or are_apart(out, sample_weight))
             )
         ):
             result = None if not with_grad else empty_like(x) if out is None else out
             loss = run_cross_entropy(
-                x, labels_data, probs, class_weight, sample_weight, label_smoothing, False, kind, with_loss, result,
+                x, NULL if labels is None else <int64_t*> cnp.PyArray_DATA(labels), probs, class_weight, sample_weight,
+                label_smoothing, False, kind, with_loss, result,
             )
             return loss, result
     # the general path
@@ -858,22 +859,25 @@ cdef object softmax_cross_entropy_parts(
     return loss, (delivered(result, out, dtype) if with_grad else None)
 
 
-cdef bint are_plain_labels(cnp.ndarray x, object targets) noexcept:
-    """A label for each row of x: contiguous int64, all within the classes."""
-    cdef const int64_t* labels
+cdef cnp.ndarray labels_of_rows(cnp.ndarray x, object targets):
+    """A label for each row of x as contiguous int64, all within the classes; None for anything else."""
+    cdef cnp.ndarray labels
+    cdef const int64_t* label
     cdef Py_ssize_t i
     cdef int64_t n_classes = cnp.PyArray_DIM(x, 1)
     cdef bint valid = True
-    if not cnp.PyArray_CheckExact(targets) or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> targets):
-        return False
-    if cnp.PyArray_TYPE(<cnp.ndarray> targets) != cnp.NPY_INT64 or cnp.PyArray_NDIM(<cnp.ndarray> targets) != 1:
-        return False
+    if not cnp.PyArray_CheckExact(targets) or not cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(<cnp.ndarray> targets)):
+        return None
+    if cnp.PyArray_NDIM(<cnp.ndarray> targets) != 1:
+        return None
     if cnp.PyArray_DIM(<cnp.ndarray> targets, 0) != cnp.PyArray_DIM(x, 0):
-        return False
-    labels = <const int64_t*> cnp.PyArray_DATA(<cnp.ndarray> targets)
+        return None
+    # the same array if it is so already; what is too large for int64 becomes negative
+    labels = cnp.PyArray_FROM_OTF(targets, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    label = <const int64_t*> cnp.PyArray_DATA(labels)
     for i in range(cnp.PyArray_DIM(x, 0)):
-        valid &= (0 <= labels[i]) & (labels[i] < n_classes)
-    return valid
+        valid &= (0 <= label[i]) & (label[i] < n_classes)
+    return labels if valid else None
 
 
 cdef bint are_plain_weights(object weights, cnp.ndarray x, int axis) noexcept:
