@@ -122,6 +122,22 @@ def test_mean_gradient_of_two_nearly_equal_logits(dtype):
     assert_within(2.0, error=ulp_error(kernel.function(*arguments), kernel.exact(*arguments, reduction="mean")))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["sigmoid_mse", "sigmoid_mse_grad"])
+def test_squares_that_are_nearly_subnormal(name, dtype):
+    """Where there is no fused multiply-add, the parts of a product that make up for its rounding must not vanish."""
+    tiny = float(np.finfo(dtype).tiny)
+    far = np.random.default_rng(24).uniform(np.log(tiny) / 2, np.log(tiny) / 2 + 2, 1000).astype(dtype)
+    far[0] = {np.float32: -43.75128173828125, np.float64: -354.365168919474}[dtype]  # the worst gradient of many
+    kernel = KERNELS[name]
+    errors = {
+        f"target {target}": ulp_error(kernel.function(*arguments, reduction="none"), kernel.exact(*arguments))
+        for target, logits in ((0, far), (1, -far))
+        for arguments in [(logits, np.full(1000, target, dtype))]
+    }
+    assert_within(limit(name, dtype), **errors)
+
+
 def dominated(dtype, n_classes):
     """Rows whose first logit leads by more and more, until the others vanish beside it."""
     leads = np.linspace(0.5, {np.float32: 104, np.float64: 746}[dtype], 60)

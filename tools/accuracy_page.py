@@ -43,8 +43,7 @@ def kernels(report):
 
 
 def _searched(found):
-    baseline = f" (baseline {found['near_baseline']:.2f})" if "near_baseline" in found else ""
-    return f"{found['normal']:.2f}", f"{found['near']:.2f}{baseline}"
+    return f"{found['normal']:.2f}", f"{found['near']:.2f}"
 
 
 def about(report):

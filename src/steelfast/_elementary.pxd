@@ -141,6 +141,16 @@ cdef inline floating pair_times_pair(
     return fast_two_sum(product, rest + (a * b_low + a_low * b), low)
 
 
+cdef inline floating loose_product(
+    floating a, floating a_low, floating b, floating b_low, floating* low,
+) noexcept nogil:
+    """The same, not settled: the low part may be some units in the last place, which the next product does not mind."""
+    cdef floating rest
+    cdef floating product = two_product(a, b, &rest)
+    low[0] = multiply_add(a, b_low, multiply_add(a_low, b, rest))
+    return product
+
+
 cdef inline floating reciprocal(floating a, floating a_low, floating* low) noexcept nogil:
     """1 / (a + a_low) as a pair, for a low part that is one: a Newton step from the rounded quotient."""
     cdef floating inverse = <floating>1.0 / a
@@ -461,15 +471,15 @@ cdef inline floating sigmoid_parts(floating e, floating e_low, floating* small) 
 
 
 cdef inline floating sigmoid_pairs(
-    floating e, floating e_low, floating* large_low, floating* small, floating* small_low,
+    floating e, floating e_low, floating* large, floating* large_low, floating* small_low,
 ) noexcept nogil:
-    """The same, both as pairs."""
+    """sigmoid(-|x|), and into `large` sigmoid(|x|), both as pairs that are not settled."""
     cdef floating total, total_low, inverse, inverse_low
     total = fast_two_sum(exp_scale(e), e, &total_low)
     inverse = reciprocal(total, total_low + e_low, &inverse_low)
-    small[0] = pair_times_pair(e, e_low, inverse, inverse_low, small_low)
+    large[0] = exp_scale(e) * inverse
     large_low[0] = exp_scale(e) * inverse_low
-    return exp_scale(e) * inverse
+    return loose_product(e, e_low, inverse, inverse_low, small_low)
 
 
 cdef inline floating log1p_exp(floating e, floating e_low) noexcept nogil:

@@ -7,7 +7,10 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from steelfast._elementary cimport (
+    HAS_FMA,
+    fast_two_sum,
     log1p_exp,
+    loose_product,
     multiply_add,
     pair_times_pair,
     reciprocal,
@@ -199,54 +202,73 @@ cdef inline floating weighted(floating weight, floating value) noexcept nogil:
     return <floating>0.0 if weight == <floating>0.0 else weight * value
 
 
-cdef inline floating product_of_pairs(
-    floating a, floating a_low, floating b, floating b_low, floating* low,
-) noexcept nogil:
-    """`pair_times_pair`, where an infinite or undefined product has no low part."""
-    cdef floating plain = a * b
-    cdef floating product = pair_times_pair(a, a_low, b, b_low, low)
-    cdef bint finite = plain - plain == <floating>0.0
-    low[0] = low[0] if finite else <floating>0.0
-    return product if finite else plain
+cdef inline floating finite_sum(floating high, floating low) noexcept nogil:
+    """high + low, where what is infinite or undefined has no low part."""
+    return high + (low if high - high == <floating>0.0 else <floating>0.0)
+
+
+cdef inline floating scaled_slope(floating slope, floating scale, floating scale_low) noexcept nogil:
+    cdef floating low
+    cdef floating product = loose_product(slope, <floating>0.0, scale, scale_low, &low)
+    return finite_sum(product, low)
 
 
 cdef inline floating residual_of(
     ElementLoss kind, floating z, floating y, floating e, floating e_low, floating* low, floating* slope,
     floating* slope_low,
 ) noexcept nogil:
-    """What is squared, as a pair: z - y, or sigmoid(z) - y; and its slope in z, sigmoid(z) · (1 - sigmoid(z)).
+    """What is squared, and its derivative in z, as pairs: z - y; or sigmoid(z) - y, and where z is not negative
+    (1 - sigmoid(z)) - (1 - y), the same with the other sign, of which nothing is lost.
 
     Of the sigmoids e is `exp_of_negative` of z, here and in the functions below.
     """
-    cdef floating large, large_low, small, small_low, start, start_low, negative, sign, result
+    cdef floating large, large_low, small, small_low, start, start_low, result
     if kind == MSE:
         slope[0] = <floating>1.0
         slope_low[0] = <floating>0.0
         result = two_sum(z, -y, low)
     else:
-        large = sigmoid_pairs(e, e_low, &large_low, &small, &small_low)
-        slope[0] = pair_times_pair(large, large_low, small, small_low, slope_low)
-        # sigmoid(z) - y = (1 - y) - sigmoid(-z): from the small one of the two, with one choice and exact products,
-        # for gcc makes branches of more
-        negative = <floating>1.0 if z < <floating>0.0 else <floating>0.0
-        sign = (negative + negative) - <floating>1.0
-        start = two_sum(<floating>1.0, -y, &start_low)
-        start = negative * y + (<floating>1.0 - negative) * start
-        result = sign * two_sum(small, -start, low)
-        low[0] = sign * (low[0] + (small_low - (<floating>1.0 - negative) * start_low))
+        small = sigmoid_pairs(e, e_low, &large, &large_low, &small_low)
+        large = large if z < <floating>0.0 else -large
+        large_low = large_low if z < <floating>0.0 else -large_low
+        slope[0] = loose_product(large, large_low, small, small_low, slope_low)
+        start = fast_two_sum(<floating>1.0, -y, &start_low)
+        start = y if z < <floating>0.0 else start
+        start_low = <floating>0.0 if z < <floating>0.0 else start_low
+        result = two_sum(small, -start, low)
+        low[0] = low[0] + (small_low - start_low)
     return result
 
 
-cdef inline floating square_of(floating residual, floating low) noexcept nogil:
-    cdef floating square_low
-    return product_of_pairs(residual, low, residual, low, &square_low)
+cdef inline floating lift_of(floating x) noexcept nogil:
+    """A power of two that keeps the parts of products with a small x normal, where it takes parts to be exact."""
+    if HAS_FMA:
+        return <floating>1.0
+    if floating is float:
+        return <float>16777216.0 if (x < <float>1.0) & (x > <float>-1.0) else <float>1.0              # 2**24
+    else:
+        return 18446744073709551616.0 if (x < 1.0) & (x > -1.0) else 1.0                              # 2**64
+
+
+cdef inline floating square_of(floating residual, floating residual_low) noexcept nogil:
+    cdef floating lift = lift_of(residual)
+    cdef floating drop = <floating>1.0 / lift
+    cdef floating low
+    cdef floating square = loose_product(
+        residual * lift, residual_low * lift, residual * lift, residual_low * lift, &low)
+    return finite_sum(square, low) * drop * drop
 
 
 cdef inline floating slope_of_square(
-    floating residual, floating residual_low, floating slope, floating slope_low, floating* low,
+    floating residual, floating residual_low, floating slope, floating slope_low, floating scale, floating scale_low,
 ) noexcept nogil:
-    """The derivative of the square in z, as a pair, from `residual_of`."""
-    return product_of_pairs(residual + residual, residual_low + residual_low, slope, slope_low, low)
+    """scale times the derivative of the square in z, from `residual_of`."""
+    cdef floating lift = lift_of(residual)
+    cdef floating low
+    cdef floating product = loose_product(
+        (residual + residual) * lift, (residual_low + residual_low) * lift, slope, slope_low, &low)
+    product = loose_product(product, low, scale, scale_low, &low)
+    return finite_sum(product, low) * (<floating>1.0 / lift)
 
 
 cdef inline floating cross_entropy_of(
