@@ -136,7 +136,7 @@ cdef inline void label_block(
         label_logit[lane] = block[where[lane]]
     range_of_exp(maximum, least, base)
     exp_block_apart(
-        block, block, n_classes, maximum, least, base, others, others_low, ties, next_rows, place)
+        block, block, n_classes, maximum, least, base, False, others, others_low, ties, next_rows, place)
     for lane in range(LANES):
         largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
     if losses != NULL:

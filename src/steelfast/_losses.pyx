@@ -356,7 +356,7 @@ cdef void few_with_targets(
         shift_rows(block, n_classes, maximum)
     range_of_exp(maximum, least, base)
     exp_block_apart(
-        block, block, n_classes, maximum, least, base, others, others_low, ties,
+        block, block, n_classes, maximum, least, base, False, others, others_low, ties,
         rows_ahead(logits, first + LANES, n_classes, 1, n_rows - LANES, n_classes),
         rows_ahead(grad, first, n_classes, 1, n_rows, n_classes),
     )

@@ -503,21 +503,28 @@ cdef inline void range_of_exp(const floating* maximum, floating* least, floating
 
 
 cdef inline void reduce_part(
-    const floating* logits, Py_ssize_t n_tiles, const floating* least, const floating* base,
+    const floating* logits, Py_ssize_t n_tiles, const floating* least, const floating* base, bint one_row,
     floating* w, floating* power,
 ) noexcept nogil:
     """(1 + w) · power = exp(logits), up to a factor that each row has its own of; up to PART tiles.
 
     In a loop of its own, and what becomes of the exponentials in another: the fewer operations are in each that wait
-    for the one before, the more tiles the processor has under way.
+    for the one before, the more tiles the processor has under way. The lanes of one row have the same range, which then
+    stays in registers.
     """
     cdef Py_ssize_t lane, j
     cdef floating x
+    cdef floating row_least = least[0]
+    cdef floating row_base = base[0]
     for j in range(n_tiles):
         for lane in range(LANES):
             x = logits[j * LANES + lane]
-            x = least[lane] if least[lane] > x else x
-            w[j * LANES + lane] = exp_parts(x, base[lane], &power[j * LANES + lane])
+            if one_row:
+                x = row_least if row_least > x else x
+                w[j * LANES + lane] = exp_parts(x, row_base, &power[j * LANES + lane])
+            else:
+                x = least[lane] if least[lane] > x else x
+                w[j * LANES + lane] = exp_parts(x, base[lane], &power[j * LANES + lane])
 
 
 cdef inline void add_part(
@@ -544,7 +551,8 @@ cdef inline void add_part(
 
 
 cdef inline void exp_block(
-    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* least, const floating* base,
+    const floating* logits, floating* exps, Py_ssize_t n_tiles,
+    const floating* least, const floating* base, bint one_row,
     floating* total, floating* total_low, const floating* next_rows, const floating* place,
 ) noexcept nogil:
     """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`.
@@ -560,7 +568,7 @@ cdef inline void exp_block(
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n)
         fetch_part(place, j, n)
-        reduce_part(logits + j * LANES, n, least, base, w, power)
+        reduce_part(logits + j * LANES, n, least, base, one_row, w, power)
         add_part(w, power, n, exps + j * LANES, total, total_low)
 
 
@@ -598,7 +606,7 @@ cdef inline void add_part_apart(
 
 cdef inline void exp_block_apart(
     const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* maximum,
-    const floating* least, const floating* base,
+    const floating* least, const floating* base, bint one_row,
     floating* others, floating* others_low, floating* ties, const floating* next_rows, const floating* place,
 ) noexcept nogil:
     """`exp_block` with the largest terms apart: ties and others are added to. The largest exponentials become 0, as no
@@ -610,7 +618,7 @@ cdef inline void exp_block_apart(
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n)
         fetch_part(place, j, n)
-        reduce_part(logits + j * LANES, n, least, base, w, power)
+        reduce_part(logits + j * LANES, n, least, base, one_row, w, power)
         add_part_apart(
             w, power, logits + j * LANES, n, maximum, exps + j * LANES, others, others_low, ties)
 
@@ -663,7 +671,7 @@ cdef inline void sum_exps_block(
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n)
         fetch_part(place, j, n)
-        reduce_part(logits + j * LANES, n, least, base, w, power)
+        reduce_part(logits + j * LANES, n, least, base, False, w, power)
         sum_part(w, power, logits + j * LANES, n, omitted, total, total_low)
 
 
@@ -862,12 +870,12 @@ cdef inline void exp_row(
         # whole tiles without a detour
         n_direct = n - n % LANES if direct else 0
         target = block + j if fits else exps + j
-        exp_block(row + j, target, n_direct // LANES, least, base, total, total_low, NULL, NULL)
+        exp_block(row + j, target, n_direct // LANES, least, base, True, total, total_low, NULL, NULL)
         if n_direct < n:
             rest = target + n_direct if fits else block
             n_tiles = load_prepared(
                 row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, rest)
-            exp_block(rest, rest, n_tiles, least, base, total, total_low, NULL, NULL)
+            exp_block(rest, rest, n_tiles, least, base, True, total, total_low, NULL, NULL)
             if not fits:
                 store_run(rest, exps + (j + n_direct) * exps_stride, exps_stride, n - n_direct)
         settle_sums(total, total_low)
@@ -902,12 +910,13 @@ cdef inline void exp_row_apart(
             fetch_run(exps + j * exps_stride, exps_stride, n)
         n_direct = n - n % LANES if direct else 0
         exp_block_apart(
-            row + j, run, n_direct // LANES, anchor, least, base, others, others_low, ties, NULL, NULL)
+            row + j, run, n_direct // LANES, anchor, least, base, True, others, others_low, ties, NULL, NULL)
         if n_direct < n:
             n_tiles = load_prepared(
                 row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, run + n_direct)
             exp_block_apart(
-                run + n_direct, run + n_direct, n_tiles, anchor, least, base, others, others_low, ties, NULL, NULL)
+                run + n_direct, run + n_direct, n_tiles, anchor, least, base, True, others, others_low, ties,
+                NULL, NULL)
         settle_sums(others, others_low)
         if exps != NULL and n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)

@@ -173,7 +173,7 @@ cdef void softmax_few(
     start_sums(total, total_low)
     range_of_exp(maximum, least, base)
     exp_block(
-        block, block, n_classes, least, base, total, total_low,
+        block, block, n_classes, least, base, False, total, total_low,
         rows_ahead(logits, LANES, row_stride, class_stride, n_rows - LANES, n_classes),
         rows_ahead(probs, 0, probs_row_stride, probs_class_stride, n_rows, n_classes),
     )
@@ -366,7 +366,7 @@ cdef inline void sum_columns(
                 fill_lanes(-<floating>INFINITY, block + n_there * LANES)
             if keep:
                 exp_block(
-                    block, block, n_tiles, least, base, sums + q * LANES, sums_low + q * LANES, NULL, NULL)
+                    block, block, n_tiles, least, base, False, sums + q * LANES, sums_low + q * LANES, NULL, NULL)
                 store_columns(
                     block, result + (j + q) * result_class_stride, LANES * result_class_stride, n_there)
             else:
