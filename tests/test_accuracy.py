@@ -138,6 +138,21 @@ def test_squares_that_are_nearly_subnormal(name, dtype):
     assert_within(limit(name, dtype), **errors)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_squares_of_what_nearly_cancels(dtype):
+    """Targets within two units in the last place of the sigmoid: the square is below all digits, but not below 0."""
+    rng = np.random.default_rng(25)
+    logits = np.concatenate([rng.uniform(-span, span, 2000) for span in (0.1, 1, 8)]).astype(dtype)
+    sigmoid = exp(exactly(logits)) / (1 + exp(exactly(logits)))
+    nearest = sigmoid.astype(np.float64).astype(dtype)
+    targets = (nearest + np.spacing(nearest) * rng.integers(-2, 3, logits.size)).astype(dtype)
+    losses = steelfast.sigmoid_mse(logits, targets, reduction="none")
+    assert losses.min() >= 0
+    residuals = np.abs(sigmoid - exactly(targets)).astype(np.float64)
+    errors = np.abs(np.sqrt(losses.astype(np.float64)) - residuals) / np.spacing(targets).astype(np.float64)
+    assert errors.max() < 0.5
+
+
 def dominated(dtype, n_classes):
     """Rows whose first logit leads by more and more, until the others vanish beside it."""
     leads = np.linspace(0.5, {np.float32: 104, np.float64: 746}[dtype], 60)

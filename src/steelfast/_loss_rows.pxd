@@ -236,7 +236,9 @@ cdef inline floating residual_of(
         start = y if z < <floating>0.0 else start
         start_low = <floating>0.0 if z < <floating>0.0 else start_low
         result = two_sum(small, -start, low)
-        low[0] = low[0] + (small_low - start_low)
+        # settled, or the square of what nearly cancels could be negative; where the second is the larger one, its last
+        # digits are lost, which are far below those of the sigmoid
+        result = fast_two_sum(result, low[0] + (small_low - start_low), low)
     return result
 
 
