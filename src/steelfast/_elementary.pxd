@@ -144,7 +144,8 @@ cdef inline floating pair_times_pair(
 cdef inline floating loose_product(
     floating a, floating a_low, floating b, floating b_low, floating* low,
 ) noexcept nogil:
-    """The same, not settled: the low part may be some units in the last place, which the next product does not mind."""
+    """`pair_times_pair`, not settled: the low part may be some units in the last place, which the next product does not
+    mind, but a difference or a square may."""
     cdef floating rest
     cdef floating product = two_product(a, b, &rest)
     low[0] = multiply_add(a, b_low, multiply_add(a_low, b, rest))

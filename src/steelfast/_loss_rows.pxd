@@ -232,6 +232,7 @@ cdef inline floating residual_of(
         large = large if z < <floating>0.0 else -large
         large_low = large_low if z < <floating>0.0 else -large_low
         slope[0] = loose_product(large, large_low, small, small_low, slope_low)
+        # of targets beyond 1 a last digit may be lost, where nothing cancels
         start = fast_two_sum(<floating>1.0, -y, &start_low)
         start = y if z < <floating>0.0 else start
         start_low = <floating>0.0 if z < <floating>0.0 else start_low
