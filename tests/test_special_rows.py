@@ -298,6 +298,18 @@ def test_sigmoid_mse(dtype):
 
 
 @every_dtype
+@pytest.mark.parametrize("n", [1, 40])
+@pytest.mark.parametrize("logit", [-1, 0, 1])
+@pytest.mark.parametrize("target", [INF, -INF])
+def test_sigmoid_mse_of_an_infinite_target(dtype, n, logit, target):
+    logits, targets = np.full(n, logit, dtype), np.full(n, target, dtype)
+    losses, grad = steelfast.sigmoid_mse_value_and_grad(logits, targets, reduction="none")
+    np.testing.assert_array_equal(losses, np.full(n, INF))
+    np.testing.assert_array_equal(grad, np.full(n, -target))
+    np.testing.assert_array_equal(steelfast.sigmoid_mse(logits, targets, reduction="none"), losses)
+
+
+@every_dtype
 def test_distributions(dtype):
     p = np.array([[1, 0], [1, 0], [0.5, 0.5], [0, 1], [NAN, 0.5]], dtype)
     q = np.array([[1, 0], [0, 1], [1, 0], [0.5, 0.5], [0.5, 0.5]], dtype)

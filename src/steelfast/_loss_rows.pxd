@@ -222,7 +222,7 @@ cdef inline floating residual_of(
 
     Of the sigmoids e is `exp_of_negative` of z, here and in the functions below.
     """
-    cdef floating large, large_low, small, small_low, start, start_low, result
+    cdef floating large, large_low, small, small_low, start, start_low, result, rest, total
     if kind == MSE:
         slope[0] = <floating>1.0
         slope_low[0] = <floating>0.0
@@ -239,7 +239,10 @@ cdef inline floating residual_of(
         result = two_sum(small, -start, low)
         # settled, or the square of what nearly cancels could be negative; where the second is the larger one, its last
         # digits are lost, which are far below those of the sigmoid
-        result = fast_two_sum(result, low[0] + (small_low - start_low), low)
+        rest = low[0] + (small_low - start_low)
+        total = finite_sum(result, rest)
+        low[0] = rest - (total - result)
+        result = total
     return result
 
 
