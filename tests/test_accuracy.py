@@ -7,10 +7,12 @@ from functools import partial
 import numpy as np
 import pytest
 import scipy.special
+import search_errors
 from exact import Exact, exactly, exp, log1p, mp, ulp_error, ulp_errors
 from kernel_cases import KERNELS, softmax_cross_entropy_cases
 
 import steelfast
+from steelfast import _long_double
 
 DTYPES = [np.float32, np.float64]
 SCALES = [1e-3, 1.0, 30.0, 1e4]
@@ -408,6 +410,28 @@ def test_torch_agrees_on_sigmoid_cross_entropy():
             logits,
             reduction,
         )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("name", "n_batches"),
+    [
+        ("softmax", 100),
+        ("log_softmax", 50),
+        ("logsumexp", 50),
+        ("softmax_cross_entropy", 20),
+        ("softmax_cross_entropy_grad", 50),
+        ("softmax_cross_entropy_grad, mean", 20),
+        ("softmax_cross_entropy, targets", 20),
+    ],
+)
+def test_rows_that_are_made_to_be_hard(name, n_batches, dtype):
+    """The start of what `tools/search_errors.py` goes on with: rows whose errors add up. The seed is one of those whose
+    first rows were more than 2 ULP off before exponentials were reduced to less than a quarter below 1."""
+    if not _long_double.can_measure(dtype):
+        pytest.skip("long double is no wider than double here")
+    batches = search_errors.batches(search_errors.KERNELS[name], dtype, seed=11)
+    assert max(max(errors) for errors in itertools.islice(batches, n_batches)) <= 2
 
 
 # ---- the measure itself

@@ -1,9 +1,10 @@
 """Write the tables of docs/accuracy.md from the file of measured errors; no figure is typed by hand.
 
     python tools/exhaustive_float32.py --json docs/accuracy.json
+    python tools/search_errors.py --json docs/accuracy.json
     python tools/accuracy_page.py
 
-`exhaustive_float32.py` enters what it found for its instruction set; errors of the public kernels come from searches.
+The first two enter what they found on their instruction set.
 """
 
 import json
@@ -43,7 +44,7 @@ def kernels(report):
 
 
 def _searched(found):
-    return f"{found['normal']:.2f}", f"{found['near']:.2f}"
+    return tuple(f"{found[place]:.2f}" if found[place] else "–" for place in ("normal", "near"))
 
 
 def about(report):

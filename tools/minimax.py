@@ -1,8 +1,8 @@
 """The minimax polynomials of `_elementary.pxd`: run it to print their coefficients and errors.
 
-Remez' exchange algorithm in 60 digits. For exp the polynomial is q in exp(r) = 1 + r + r² q(r) on |r| <= log(2) / 2,
-its first coefficient fixed at 1/2 for float; for log it is R in log(1 + f) = 2 s + s z R(z), s = f / (2 + f), z = s²,
-on 2/3 <= 1 + f <= 3/2. Errors are relative to the whole result.
+Remez' exchange algorithm in 60 digits. For exp the polynomial is q in exp(r) = 1 + r + r² q(r) on
+-log(2) / 2 <= r <= log(3 / 2), its first coefficient fixed at 1/2 for float; for log it is R in
+log(1 + f) = 2 s + s z R(z), s = f / (2 + f), z = s², on 2/3 <= 1 + f <= 3/2. Errors are relative to the whole result.
 """
 
 from collections.abc import Callable, Sequence
@@ -70,10 +70,10 @@ def log_remainder(z: mp.mpf) -> mp.mpf:
 
 
 def main() -> None:
-    reach = mp.log(2) / 2 * mp.mpf("1.0005")
+    low, high = -mp.log(2) / 2 * mp.mpf("1.0005"), mp.log(mp.mpf(3) / 2) * mp.mpf("1.0005")
     square = mp.mpf(1) / 25 * mp.mpf("1.001")
     for name, n, fixed in (("float", 4, [mp.mpf(1) / 2]), ("double", 10, [])):
-        found = remez(exp_remainder, lambda r: r**2 / mp.exp(r), -reach, reach, n, fixed)
+        found = remez(exp_remainder, lambda r: r**2 / mp.exp(r), low, high, n, fixed)
         show(f"exp, {name}", *found)
     for name, n in (("float", 3), ("double", 7)):
         found = remez(log_remainder, lambda z: z / 2, mp.mpf("1e-10"), square, n)

@@ -34,7 +34,7 @@ cdef extern from "_elementary.h" nogil:
 # --- numbers of each type ------------------------------------------------------------------------------------
 
 cdef inline floating exp_scale(floating example) noexcept nogil:
-    """2**EXP_SCALE, the factor that `exp_scaled` leaves in its result."""
+    """2**EXP_SCALE, the factor that `exp_parts` leaves in its result."""
     if floating is float:
         return <float>18446744073709551616.0          # 2**64
     else:
@@ -152,6 +152,16 @@ cdef inline floating loose_product(
     return product
 
 
+cdef inline floating lift_of(floating x) noexcept nogil:
+    """A power of two that keeps the parts of products with a small x normal, where it takes parts to be exact."""
+    if HAS_FMA:
+        return <floating>1.0
+    if floating is float:
+        return <float>16777216.0 if (x < <float>1.0) & (x > <float>-1.0) else <float>1.0              # 2**24
+    else:
+        return 18446744073709551616.0 if (x < 1.0) & (x > -1.0) else 1.0                              # 2**64
+
+
 cdef inline floating reciprocal(floating a, floating a_low, floating* low) noexcept nogil:
     """1 / (a + a_low) as a pair, for a low part that is one: a Newton step from the rounded quotient."""
     cdef floating inverse = <floating>1.0 / a
@@ -185,52 +195,103 @@ cdef inline floating exp_rescale(floating base, floating other) noexcept nogil:
         return power_d(exp_base(0.0) + (other - base))
 
 
+cdef inline floating exp_reduced(
+    floating x, floating near, floating base, floating* k, floating* shifted,
+) noexcept nogil:
+    """x = k · log 2 + r, k the whole number nearest to near / log 2: returns r but for `exp_rest` of k, exactly. The
+    last bits of shifted are those of a power of two."""
+    if floating is float:
+        shifted[0] = multiply_add(near, <float>1.4426950408889634, base)
+        k[0] = shifted[0] - base
+        return multiply_add(-k[0], <float>0.693115234375, x)           # exact: k has 10 bits, the constant 14
+    else:
+        shifted[0] = multiply_add(near, 1.4426950408889634, base)
+        k[0] = shifted[0] - base
+        return multiply_add(-k[0], 0.69314718055920820916, x)          # exact: k has 13 bits, the constant 40
+
+
+cdef inline floating exp_rest(floating example) noexcept nogil:
+    """What log 2 is beyond the constant of `exp_reduced`, with the other sign."""
+    if floating is float:
+        return <float>-3.194618494530941723e-5
+    else:
+        return -7.371002565167798901834e-13
+
+
+cdef inline floating exp_series(floating t) noexcept nogil:
+    """P in exp(t) = 1 + t + t² P(t), for -log(2) / 2 <= t <= log(3 / 2)."""
+    cdef floating square, polynomial, odd
+    if floating is float:
+        polynomial = <float>0.0014055481927549322058
+        polynomial = multiply_add(polynomial, t, <float>0.0083775503583264144154)
+        polynomial = multiply_add(polynomial, t, <float>0.041665230691616258966)
+        polynomial = multiply_add(polynomial, t, <float>0.16666436870423886076)
+        return multiply_add(polynomial, t, <float>0.5)
+    else:
+        # even and odd powers by themselves: as many operations, and neither chain waits for the other
+        square = t * t
+        polynomial = multiply_add(2.7635904040076520261e-7, square, 2.4801475453694735719e-5)
+        polynomial = multiply_add(polynomial, square, 1.3888888962292115793e-3)
+        polynomial = multiply_add(polynomial, square, 4.1666666666454724499e-2)
+        polynomial = multiply_add(polynomial, square, 5.0000000000000195042e-1)
+        odd = multiply_add(2.5703938134670751616e-8, square, 2.7555350255157104487e-6)
+        odd = multiply_add(odd, square, 1.9841271997642668917e-4)
+        odd = multiply_add(odd, square, 8.3333333323689102942e-3)
+        odd = multiply_add(odd, square, 1.6666666666668086015e-1)
+        return multiply_add(odd, t, polynomial)
+
+
+cdef inline floating exp_parts_near(
+    floating x, floating near, floating base, floating* power,
+) noexcept nogil:
+    cdef floating k, shifted
+    cdef floating r = exp_reduced(x, near, base, &k, &shifted)
+    cdef floating r_low = k * exp_rest(x)
+    cdef floating t = r + r_low
+    cdef floating w
+    # where this stands decides which registers gcc takes: up to 9 % of a softmax
+    if floating is double:
+        power[0] = power_d(shifted)
+    w = r + multiply_add(t * t, exp_series(t), r_low)
+    if floating is float:
+        power[0] = power_f(shifted)
+    return w
+
+
 cdef inline floating exp_parts(floating x, floating base, floating* power) noexcept nogil:
     """exp(x) · 2**EXP_SCALE / 2**k = (1 + result) · power, for a base from `exp_base`; |result| is below 0.42.
 
     EXP_SCALE is 64 for float and 512 for double: it keeps the smallest terms of a sum normal, so that whoever
     multiplies by 2**-EXP_SCALE at the end rounds once, into the subnormal numbers too. For |x| up to exp_reach +
-    exp_far and results that are normal numbers; the error of 1 + result is below 0.32 units in the last place of 1.
+    exp_far and results that are normal numbers; the error of 1 + result is below 0.33 units in the last place of 1.
     """
-    cdef floating shifted, k, r, r_low, t, square, polynomial, odd
-    if floating is float:
-        shifted = multiply_add(x, <float>1.4426950408889634, base)
-        k = shifted - base
-        r = multiply_add(-k, <float>0.693115234375, x)                 # exact: k has 10 bits, the constant 14
-        r_low = k * <float>-3.194618494530941723e-5
-        t = r + r_low
-        square = t * t
-        polynomial = <float>0.0014035611399378534055
-        polynomial = multiply_add(polynomial, t, <float>0.0083722888601249093533)
-        polynomial = multiply_add(polynomial, t, <float>0.041665552233957961152)
-        polynomial = multiply_add(polynomial, t, <float>0.16666488386292864507)
-        polynomial = multiply_add(polynomial, t, <float>0.5)
-        power[0] = power_f(shifted)
-    else:
-        shifted = multiply_add(x, 1.4426950408889634, base)
-        k = shifted - base
-        r = multiply_add(-k, 0.69314718055920820916, x)                # exact: k has 13 bits, the constant 40
-        r_low = k * -7.371002565167798901834e-13
-        t = r + r_low
-        # even and odd powers by themselves: as many operations, and neither chain waits for the other
-        square = t * t
-        polynomial = multiply_add(2.7630305693506706633e-7, square, 2.480149295124902719e-5)
-        polynomial = multiply_add(polynomial, square, 1.3888888943758363825e-3)
-        polynomial = multiply_add(polynomial, square, 4.1666666666529734437e-2)
-        polynomial = multiply_add(polynomial, square, 5.000000000000010668e-1)
-        odd = multiply_add(2.499999814480861177e-8, square, 2.7557586859778011194e-6)
-        odd = multiply_add(odd, square, 1.9841269505723474816e-4)
-        odd = multiply_add(odd, square, 8.3333333334949941666e-3)
-        odd = multiply_add(odd, square, 1.6666666666666411493e-1)
-        polynomial = multiply_add(odd, t, polynomial)
+    return exp_parts_near(x, x, base, power)
+
+
+cdef inline floating exp_parts_tight(floating x, floating base, floating* power) noexcept nogil:
+    """`exp_parts` with -1/4 <= result <= 1/2, for one operation more: below -1/4 its rounding is twice as coarse, just
+    where 1 + result is smallest. Its largest error against 1 + result is then 0.28 units instead of 0.34."""
+    return exp_parts_near(x, x - <floating>0.0588915, base, power)       # log(9 / 8) / 2
+
+
+cdef inline floating exp_parts_loose(floating x, floating base, floating* power) noexcept nogil:
+    """`exp_parts` for two operations less, where its last digit may be lost: the error of 1 + result is below 0.45
+    units in the last place of 1."""
+    cdef floating k, shifted
+    cdef floating r = exp_reduced(x, x, base, &k, &shifted)
+    cdef floating t = multiply_add(k, exp_rest(x), r)
+    cdef floating w
+    # as above
+    if floating is double:
         power[0] = power_d(shifted)
-    return r + multiply_add(square, polynomial, r_low)
+    w = multiply_add(t * t, exp_series(t), t)
+    if floating is float:
+        power[0] = power_f(shifted)
+    return w
 
 
-cdef inline floating exp_scaled(floating x, floating base, floating* low) noexcept nogil:
-    """(1 + result) · power of `exp_parts`, as a pair."""
-    cdef floating power
-    cdef floating w = exp_parts(x, base, &power)
+cdef inline floating exp_pair(floating w, floating power, floating* low) noexcept nogil:
+    """(1 + w) · power of `exp_parts`, as a pair."""
     cdef floating result = multiply_add(w, power, power)
     low[0] = multiply_add(w, power, power - result)
     return result
@@ -262,13 +323,13 @@ cdef inline floating plain_base(floating example) noexcept nogil:
 
 
 cdef inline floating exp_of_difference(floating d) noexcept nogil:
-    """exp(d) for d <= 0: below one unit in the last place of a normal number, 0 where that is smaller; NaN of NaN."""
+    """exp(d) for d <= 0: within 1.1 units in the last place of a normal number, 0 where it is smaller; NaN of NaN."""
     cdef floating power, w
     if floating is float:
         d = <float>-88.03 if <float>-88.03 > d else d               # where `power` is 0
     else:
         d = -709.2 if -709.2 > d else d
-    w = exp_parts(d, plain_base(d), &power)
+    w = exp_parts_loose(d, plain_base(d), &power)
     return multiply_add(w, power, power)
 
 
@@ -455,8 +516,10 @@ cdef inline floating log(floating x) noexcept nogil:
 cdef inline floating exp_of_negative(floating x, floating* low) noexcept nogil:
     """exp(-|x|) · 2**EXP_SCALE as a pair."""
     cdef floating d = -x if x > <floating>0.0 else x
+    cdef floating power, w
     d = -exp_reach(x) if -exp_reach(x) > d else d
-    return exp_scaled(d, exp_base(<floating>0.0), low)
+    w = exp_parts(d, exp_base(<floating>0.0), &power)
+    return exp_pair(w, power, low)
 
 
 cdef inline floating sigmoid_parts(floating e, floating e_low, floating* small) noexcept nogil:

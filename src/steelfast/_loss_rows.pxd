@@ -7,8 +7,8 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from steelfast._elementary cimport (
-    HAS_FMA,
     fast_two_sum,
+    lift_of,
     log1p_exp,
     loose_product,
     multiply_add,
@@ -73,12 +73,13 @@ cdef inline floating gradient_factor(
     floating total, floating total_low, floating* factor_low, floating* top, floating* rest,
 ) noexcept nogil:
     """What turns the exponentials of a row into total · p, as a pair; total · p and total · (1 - p) of the largest."""
-    cdef floating inverse, inverse_low, factor, sum_, sum_low, low
+    cdef floating inverse, inverse_low, factor, sum_, sum_low, lift, low
     sum_ = sum_of_all(others, others_low, ties, largest, largest_low, &sum_low)
     inverse = reciprocal(sum_, sum_low, &inverse_low)
     factor = pair_times_pair(total, total_low, inverse, inverse_low, factor_low)
     sum_ = sum_of_all(others, others_low, ties - <floating>1.0, largest, largest_low, &sum_low)
-    rest[0] = times_pair(sum_, factor, factor_low[0]) + sum_low * factor
+    lift = lift_of(factor)
+    rest[0] = (times_pair(sum_ * lift, factor, factor_low[0]) + sum_low * lift * factor) * (<floating>1.0 / lift)
     top[0] = pair_times_pair(largest, largest_low, factor, factor_low[0], &low)
     return factor
 
@@ -244,16 +245,6 @@ cdef inline floating residual_of(
         low[0] = rest - (total - result)
         result = total
     return result
-
-
-cdef inline floating lift_of(floating x) noexcept nogil:
-    """A power of two that keeps the parts of products with a small x normal, where it takes parts to be exact."""
-    if HAS_FMA:
-        return <floating>1.0
-    if floating is float:
-        return <float>16777216.0 if (x < <float>1.0) & (x > <float>-1.0) else <float>1.0              # 2**24
-    else:
-        return 18446744073709551616.0 if (x < 1.0) & (x > -1.0) else 1.0                              # 2**64
 
 
 cdef inline floating square_of(floating residual, floating residual_low) noexcept nogil:

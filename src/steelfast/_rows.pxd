@@ -29,17 +29,20 @@ from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy, memset
 
 from steelfast._elementary cimport (
+    HAS_FMA,
     REGISTER,
     exp_base,
     exp_far,
-    exp_parts,
+    exp_pair,
+    exp_parts_loose,
+    exp_parts_tight,
     exp_reach,
     exp_rescale,
     exp_scale,
-    exp_scaled,
     exp_twice,
     exp_unscale,
     fast_two_sum,
+    lift_of,
     log_of_ratio,
     log_of_reduced_ratio,
     multiply_add,
@@ -503,7 +506,7 @@ cdef inline void range_of_exp(const floating* maximum, floating* least, floating
 
 
 cdef inline void reduce_part(
-    const floating* logits, Py_ssize_t n_tiles, const floating* least, const floating* base, bint one_row,
+    const floating* logits, Py_ssize_t n_tiles, const floating* least, const floating* base, bint one_row, bint loose,
     floating* w, floating* power,
 ) noexcept nogil:
     """(1 + w) · power = exp(logits), up to a factor that each row has its own of; up to PART tiles.
@@ -513,7 +516,7 @@ cdef inline void reduce_part(
     stays in registers.
     """
     cdef Py_ssize_t lane, j
-    cdef floating x
+    cdef floating x, lane_base
     cdef floating row_least = least[0]
     cdef floating row_base = base[0]
     for j in range(n_tiles):
@@ -521,10 +524,14 @@ cdef inline void reduce_part(
             x = logits[j * LANES + lane]
             if one_row:
                 x = row_least if row_least > x else x
-                w[j * LANES + lane] = exp_parts(x, row_base, &power[j * LANES + lane])
+                lane_base = row_base
             else:
                 x = least[lane] if least[lane] > x else x
-                w[j * LANES + lane] = exp_parts(x, base[lane], &power[j * LANES + lane])
+                lane_base = base[lane]
+            if loose:
+                w[j * LANES + lane] = exp_parts_loose(x, lane_base, &power[j * LANES + lane])
+            else:
+                w[j * LANES + lane] = exp_parts_tight(x, lane_base, &power[j * LANES + lane])
 
 
 cdef inline void add_part(
@@ -568,7 +575,7 @@ cdef inline void exp_block(
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n)
         fetch_part(place, j, n)
-        reduce_part(logits + j * LANES, n, least, base, one_row, w, power)
+        reduce_part(logits + j * LANES, n, least, base, one_row, False, w, power)
         add_part(w, power, n, exps + j * LANES, total, total_low)
 
 
@@ -618,7 +625,7 @@ cdef inline void exp_block_apart(
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n)
         fetch_part(place, j, n)
-        reduce_part(logits + j * LANES, n, least, base, one_row, w, power)
+        reduce_part(logits + j * LANES, n, least, base, one_row, False, w, power)
         add_part_apart(
             w, power, logits + j * LANES, n, maximum, exps + j * LANES, others, others_low, ties)
 
@@ -671,7 +678,7 @@ cdef inline void sum_exps_block(
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n)
         fetch_part(place, j, n)
-        reduce_part(logits + j * LANES, n, least, base, False, w, power)
+        reduce_part(logits + j * LANES, n, least, base, False, True, w, power)
         sum_part(w, power, logits + j * LANES, n, omitted, total, total_low)
 
 
@@ -706,7 +713,36 @@ cdef inline void add_exps_twice(
 
 cdef inline floating exp_of_maximum(floating anchor, floating* low) noexcept nogil:
     """The exponential of a row's maximum, in the row's scale, as a pair."""
-    return exp_scaled(anchor, exp_base(anchor), low)
+    cdef floating power
+    cdef floating w = exp_parts_tight(anchor, exp_base(anchor), &power)
+    return exp_pair(w, power, low)
+
+
+cdef inline floating loose_exp_of_maximum(floating anchor, floating* low) noexcept nogil:
+    """The same as it is in the sums of `sum_exps_block`."""
+    cdef floating power
+    cdef floating w = exp_parts_loose(anchor, exp_base(anchor), &power)
+    return exp_pair(w, power, low)
+
+
+cdef inline void scale_tiles(
+    const floating* exps, floating* scaled, Py_ssize_t n_tiles, const floating* factor, const floating* factor_low,
+    bint lifted, const floating* drops, const floating* largest, const floating* scaled_largest,
+) noexcept nogil:
+    """`scale_block`; `lifted`: by factors that are too large, which `drops` puts right."""
+    cdef Py_ssize_t lane, j
+    cdef floating f, f_low, drop, top, scaled_top, e
+    if n_tiles < 1:
+        return
+    for lane in range(LANES):
+        f = factor[lane]
+        f_low = factor_low[lane]
+        drop = drops[lane] if lifted else <floating>1.0
+        top = largest[lane]
+        scaled_top = scaled_largest[lane]
+        for j in range(n_tiles):
+            e = exps[j * LANES + lane]
+            scaled[j * LANES + lane] = scaled_top if e == top else times_pair(e, f, f_low) * drop
 
 
 cdef inline void scale_block(
@@ -718,18 +754,20 @@ cdef inline void scale_block(
     The entries equal to `largest` become scaled_largest, which knows the low part of their exponential: so a
     probability of 1 is exactly that.
     """
-    cdef Py_ssize_t lane, j
-    cdef floating f, f_low, top, scaled_top, e
-    if n_tiles < 1:
-        return
-    for lane in range(LANES):
-        f = factor[lane]
-        f_low = factor_low[lane]
-        top = largest[lane]
-        scaled_top = scaled_largest[lane]
-        for j in range(n_tiles):
-            e = exps[j * LANES + lane]
-            scaled[j * LANES + lane] = scaled_top if e == top else times_pair(e, f, f_low)
+    cdef floating lifted[LANES]
+    cdef floating lifted_low[LANES]
+    cdef floating drops[LANES]
+    cdef floating lift
+    cdef Py_ssize_t lane
+    if HAS_FMA:
+        scale_tiles(exps, scaled, n_tiles, factor, factor_low, False, factor, largest, scaled_largest)
+    else:
+        for lane in range(LANES):
+            lift = lift_of(factor[lane])
+            lifted[lane] = factor[lane] * lift
+            lifted_low[lane] = factor_low[lane] * lift
+            drops[lane] = <floating>1.0 / lift
+        scale_tiles(exps, scaled, n_tiles, lifted, lifted_low, True, drops, largest, scaled_largest)
 
 
 # --- one row with many classes -----------------------------------------------------------------------------------
@@ -958,13 +996,17 @@ cdef inline void scale_run(
     bint with_largest, floating largest, floating scaled_largest,
 ) noexcept nogil:
     """`scale_block` of neighbours with the same factor, of which some may be the largest or none is."""
+    cdef floating lift = lift_of(factor)
+    cdef floating drop = <floating>1.0 / lift
+    cdef floating f = factor * lift
+    cdef floating f_low = factor_low * lift
     cdef Py_ssize_t j
     if with_largest:
         for j in range(n):
-            scaled[j] = scaled_largest if exps[j] == largest else times_pair(exps[j], factor, factor_low)
+            scaled[j] = scaled_largest if exps[j] == largest else times_pair(exps[j], f, f_low) * drop
     else:
         for j in range(n):
-            scaled[j] = times_pair(exps[j], factor, factor_low)
+            scaled[j] = times_pair(exps[j], f, f_low) * drop
 
 
 cdef inline void scale_row(
