@@ -266,6 +266,22 @@ def test_columns_of_many_classes_have_the_bits_of_rows(name, dtype, n_classes, n
             np.testing.assert_array_equal(in_place, expected)
 
 
+@pytest.mark.parametrize("n_columns", [15, 16, 33])
+@pytest.mark.parametrize("n_classes", [80, 81, 129, 144, 257, 2049, 4100])
+@every_dtype
+def test_products_with_columns_of_many_classes_have_the_bits_of_rows(dtype, n_classes, n_columns):
+    rng = np.random.default_rng(27)
+    probs = rng.random((n_classes, n_columns)).astype(dtype)
+    grad = rng.normal(0, 3, probs.shape).astype(dtype)
+    grad[0, 3], grad[-1, 4] = np.inf, np.nan
+    expected = steelfast.softmax_vjp(np.ascontiguousarray(probs.T), np.ascontiguousarray(grad.T)).T
+    np.testing.assert_array_equal(steelfast.softmax_vjp(probs, grad, axis=0), expected)
+    for k in range(2):
+        arguments = probs.copy(), grad.copy()
+        steelfast.softmax_vjp(*arguments, axis=0, out=arguments[k])
+        np.testing.assert_array_equal(arguments[k], expected)
+
+
 def test_axis_may_be_a_numpy_integer():
     logits = RNG.normal(size=(3, 4))
     np.testing.assert_array_equal(steelfast.softmax(logits, np.int64(0)), steelfast.softmax(logits, axis=0))

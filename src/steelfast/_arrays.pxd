@@ -3,6 +3,8 @@
 Public functions first ask `is_plain_rows`: the case that must cost nothing. Whatever else comes goes through
 `_arguments`, which converts and raises, and through `Layout`.
 """
+from cpython.long cimport PyLong_CheckExact
+
 cimport numpy as cnp
 
 cdef extern from "Python.h":
@@ -38,6 +40,11 @@ cdef inline bint is_plain_rows(object x) noexcept:
         return False
     n_dimensions = cnp.PyArray_NDIM(<cnp.ndarray> x)
     return n_dimensions > 0 and cnp.PyArray_DIM(<cnp.ndarray> x, n_dimensions - 1) > 0
+
+
+cdef inline bint is_last_axis(object axis, cnp.ndarray x):
+    """And an int: others take the general path, which says what is wrong with them."""
+    return PyLong_CheckExact(axis) and (axis == -1 or axis == cnp.PyArray_NDIM(x) - 1)
 
 
 cdef inline bint is_float32(cnp.ndarray x) noexcept:

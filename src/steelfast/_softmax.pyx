@@ -4,7 +4,6 @@ The contract of this file: a public function is a `def` that checks, allocates a
 the kernels run without the GIL, allocate nothing, raise nothing, keep no state; inputs are `const`. The formulas
 stand in `_rows` and `_elementary`; here is only the order of passes.
 """
-from cpython.long cimport PyLong_CheckExact
 from cython cimport floating
 from libc.math cimport INFINITY
 from libc.string cimport memcpy
@@ -18,6 +17,7 @@ from steelfast._arrays cimport (
     empty_like,
     end_allow_threads,
     is_float32,
+    is_last_axis,
     is_plain,
     is_plain_rows,
     is_plain_target,
@@ -619,6 +619,35 @@ cdef inline void vjp_many(
         store_run(p, result + j * result_class_stride, result_class_stride, n)
 
 
+cdef void vjp_columns(
+    const floating* probs, Py_ssize_t class_stride, const floating* grad, Py_ssize_t grad_class_stride,
+    floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes,
+) noexcept nogil:
+    """`vjp_many` of LANES neighbouring columns, with its bits: class 16 k + q is in lane q of a column's sum."""
+    cdef floating p[BLOCK]
+    cdef floating g[BLOCK]
+    cdef floating dot[LANES * LANES]
+    cdef floating dot_low[LANES * LANES]
+    cdef Py_ssize_t j, q, n
+    for q in range(LANES):
+        fill_lanes(<floating>0.0, dot + q * LANES)
+        fill_lanes(<floating>0.0, dot_low + q * LANES)
+    for j from 0 <= j < n_classes by BLOCK:
+        for q in range(LANES):
+            n = (min(BLOCK, n_classes - j) - q + LANES - 1) // LANES
+            load_columns(probs + (j + q) * class_stride, LANES * class_stride, n, p)
+            load_columns(grad + (j + q) * grad_class_stride, LANES * grad_class_stride, n, g)
+            dot_block(p, g, n, dot + q * LANES, dot_low + q * LANES)
+    add_columns(dot, dot_low)
+    for j from 0 <= j < n_classes by TILES:
+        n = min(TILES, n_classes - j)
+        load_columns(probs + j * class_stride, class_stride, n, p)
+        load_columns(grad + j * grad_class_stride, grad_class_stride, n, g)
+        vjp_block(p, g, n, dot, dot_low)
+        store_columns(p, result + j * result_class_stride, result_class_stride, n)
+        fetch_columns(result + j * result_class_stride, result_class_stride, n)
+
+
 cdef void vjp_rows(
     const floating* probs, Py_ssize_t row_stride, Py_ssize_t class_stride,
     const floating* grad, Py_ssize_t grad_row_stride, Py_ssize_t grad_class_stride,
@@ -626,21 +655,28 @@ cdef void vjp_rows(
     Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
     """p · (g - sum of g · p), the sum as if in twice the precision."""
-    cdef Py_ssize_t i
-    cdef Py_ssize_t step = LANES if in_blocks(n_classes, 3, <floating>0.0) else 1
+    cdef Py_ssize_t i = 0
+    cdef bint few = in_blocks(n_classes, 3, <floating>0.0)
+    cdef bint columns = not few and row_stride == 1 and grad_row_stride == 1 and result_row_stride == 1
+    cdef Py_ssize_t step
     cdef environment saved = enter_environment()
-    for i from 0 <= i < n_rows by step:
-        if step == LANES:
+    while i < n_rows:
+        step = LANES if few or (columns and n_rows - i >= LANES) else 1
+        if few:
             vjp_few(
                 probs + i * row_stride, row_stride, class_stride,
                 grad + i * grad_row_stride, grad_row_stride, grad_class_stride,
                 result + i * result_row_stride, result_row_stride, result_class_stride, n_rows - i, n_classes,
             )
+        elif step == LANES:
+            vjp_columns(
+                probs + i, class_stride, grad + i, grad_class_stride, result + i, result_class_stride, n_classes)
         else:
             vjp_many(
                 probs + i * row_stride, class_stride, grad + i * grad_row_stride, grad_class_stride,
                 result + i * result_row_stride, result_class_stride, n_classes,
             )
+        i += step
     leave_environment(saved)
 
 
@@ -856,11 +892,6 @@ cdef bint is_plain_jacobian(object out, cnp.ndarray p) noexcept:
         if cnp.PyArray_DIM(<cnp.ndarray> out, k) != cnp.PyArray_DIM(p, k):
             return False
     return cnp.PyArray_DIM(<cnp.ndarray> out, last + 1) == cnp.PyArray_DIM(p, last) and are_apart(<cnp.ndarray> out, p)
-
-
-cdef inline bint is_last_axis(object axis, cnp.ndarray x):
-    """And an int: others take the general path, which says what is wrong with them."""
-    return PyLong_CheckExact(axis) and (axis == -1 or axis == cnp.PyArray_NDIM(x) - 1)
 
 
 # --- public functions --------------------------------------------------------------------------------------------
