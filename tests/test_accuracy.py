@@ -434,6 +434,16 @@ def test_rows_that_are_made_to_be_hard(name, n_batches, dtype):
     assert max(max(errors) for errors in itertools.islice(batches, n_batches)) <= 2
 
 
+def test_the_worst_rows_known():
+    """Of all that was ever looked for; `docs/accuracy.md` gives their errors."""
+    beside = float.fromhex("-0x1.8678b8p+5")
+    many_equal = np.array([[float.fromhex("-0x1.815554p+5")] + 120 * [beside]], np.float32)
+    entries = "-0x1.6a116ed967f14p-2", "-0x1.6192508dab6f9p+9", "-0x1.620e46c1f0741p+9"
+    nearly_subnormal = np.array([[float.fromhex(entry) for entry in entries]])
+    for logits, error in (many_equal, 2.06), (nearly_subnormal, 2.13):
+        assert ulp_error(steelfast.softmax(logits), KERNELS["softmax"].exact(logits)).normal < error
+
+
 # ---- the measure itself
 
 

@@ -25,6 +25,7 @@ import exhaustive_float32
 import numpy as np
 import pytest
 import same_bits
+import search_errors
 from scipy.stats import binomtest
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import make_scorer, recall_score
@@ -1436,6 +1437,10 @@ def test_a_full_disk_is_one_line(monkeypatch, unbuffered):
     [
         (exhaustive_float32, "--every 0", "--every must be from 1 to 2**32 - 1, got 0"),
         (exhaustive_float32, "--functions exp foo", "--functions must be of exp, log, log1p, tanh, sigmoid"),
+        (search_errors, "--seconds 0", "--seconds must be positive and finite, got 0"),
+        (search_errors, "--seconds nan", "--seconds must be positive and finite, got nan"),
+        (search_errors, "--seed -1", "--seed must not be negative, got -1"),
+        (search_errors, "--kernels softmax foo", "--kernels must be of softmax; log_softmax; "),
         (same_bits, "", "the following arguments are required: command"),
         (same_bits, "record", "the following arguments are required: FILE"),
         (same_bits, "compare recorded.npz", "the following arguments are required: ISA"),

@@ -259,6 +259,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not 0 < arguments.seconds < np.inf:
         parser.error(f"--seconds must be positive and finite, got {arguments.seconds:g}")
+    if arguments.seed < 0:
+        parser.error(f"--seed must not be negative, got {arguments.seed}")
     for name in arguments.kernels or ():
         if name not in KERNELS:
             parser.error(f"--kernels must be of {'; '.join(KERNELS)}; got {name}")

@@ -244,6 +244,7 @@ cdef inline floating exp_series(floating t) noexcept nogil:
 cdef inline floating exp_parts_near(
     floating x, floating near, floating base, floating* power,
 ) noexcept nogil:
+    """The next two, which choose their power of two by x itself and by something less."""
     cdef floating k, shifted
     cdef floating r = exp_reduced(x, near, base, &k, &shifted)
     cdef floating r_low = k * exp_rest(x)

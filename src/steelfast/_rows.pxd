@@ -509,7 +509,8 @@ cdef inline void reduce_part(
     const floating* logits, Py_ssize_t n_tiles, const floating* least, const floating* base, bint one_row, bint loose,
     floating* w, floating* power,
 ) noexcept nogil:
-    """(1 + w) · power = exp(logits), up to a factor that each row has its own of; up to PART tiles.
+    """(1 + w) · power = exp(logits), up to a factor that each row has its own of; up to PART tiles. `loose`: for sums
+    whose logarithm is wanted.
 
     In a loop of its own, and what becomes of the exponentials in another: the fewer operations are in each that wait
     for the one before, the more tiles the processor has under way. The lanes of one row have the same range, which then

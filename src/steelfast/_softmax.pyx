@@ -929,9 +929,9 @@ def softmax(logits, axis=-1, *, out=None):
     beside finite logits has probability 0.
 
     Made to be within 2 ULP for logits of any size; largest seen: 2.05 in float32, 1.86 in float64 (next to the
-    smallest normal number 2.13); see ``tools/search_errors.py``. A row's result has the same bits wherever the row
-    stands. Rows of up to 112 classes at least are read and written once, of up to 2048 read twice; longer rows, and
-    columns of many classes, are written, read and written once more.
+    smallest normal number 2.13); see ``docs/accuracy.md``. A row's result has the same bits wherever the row stands.
+    Rows of up to 112 classes at least are read and written once, of up to 2048 read twice; longer rows, and columns of
+    many classes, are written, read and written once more.
 
     References
     ----------
