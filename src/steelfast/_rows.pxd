@@ -8,9 +8,8 @@ tiles are outside, and the compiler takes some registers at once.)
 - Few classes (`in_blocks`): LANES rows are transposed into a block; tile j is class j of LANES rows, a lane is a row.
 - More classes: one row at a time; a tile is LANES neighbouring classes, and the lanes are summed at the end.
 
-Which of the two it is depends on the kernel, the number of classes and their type alone, and a short tile is padded
-rather than handled by other code: the result of a row has the same bits wherever the row stands, whatever stands beside
-it and however it is strided.
+Which of the two it is depends on the number of classes alone, and a short tile is padded rather than handled by other
+code: the result of a row has the same bits wherever the row stands, whatever stands beside it and however it is strided.
 
 No logit has the maximum subtracted from it: exp(x) = 2**k · exp(r) is reduced first, and the power of the maximum
 taken off k, a whole number. So nothing is rounded. Only a row whose maximum is far from 0 is shifted by it, and then
@@ -30,7 +29,6 @@ from libc.string cimport memcpy, memset
 
 from steelfast._elementary cimport (
     HAS_FMA,
-    REGISTER,
     exp_base,
     exp_far,
     exp_pair,
@@ -61,27 +59,21 @@ cdef extern from "_transpose.h" nogil:
     void tiles_to_rows_d "steelfast_tiles_to_rows_d"(const double*, Py_ssize_t, Py_ssize_t, double*)
     void put_f "steelfast_put_f"(float*, float)
     void put_d "steelfast_put_d"(double*, double)
-    void fetch "steelfast_fetch"(const void*, Py_ssize_t)
+    void fetch "steelfast_fetch"(const void*, Py_ssize_t, bint)
 
 cdef enum:
     LANES = 16
     TILES = 128
     BLOCK = 2048          # LANES * TILES
     FETCHED = 1536        # bytes of a block of rows from which on it is fetched ahead
+    NEAR = 7168           # bytes of input up to which what is fetched ahead goes to the first cache, see `is_far`
     PART = 8              # the most tiles that a loop works on before the next one does, and more is fetched
     RUN = 256             # the most entries of a long row that are worked on at a time
 
 
-cdef inline bint in_blocks(Py_ssize_t n_classes, Py_ssize_t n_arrays, floating example) noexcept nogil:
-    """Whether rows of so many classes are worked on LANES at a time, in a kernel that reads or writes so many arrays.
-
-    Blocks of more doubles do not fit the first cache together with the rows that they come from and those that they
-    are stored to. (With registers of 64 bytes one row at a time was no better.)
-    """
-    if floating is float:
-        return n_classes <= TILES
-    else:
-        return n_classes <= (TILES if n_arrays < 2 or REGISTER >= 64 else 112 if n_arrays == 2 else 80)
+cdef inline bint in_blocks(Py_ssize_t n_classes) noexcept nogil:
+    """Whether rows of so many classes are worked on LANES at a time."""
+    return n_classes <= TILES
 
 
 # --- moving ------------------------------------------------------------------------------------------------------
@@ -128,7 +120,7 @@ cdef inline void fetch_columns(const floating* columns, Py_ssize_t class_stride,
     """Have the memory fetch the LANES columns after these: they are more streams than it follows by itself."""
     cdef Py_ssize_t j
     for j in range(n):
-        fetch(columns + j * class_stride + LANES, LANES * sizeof(floating))
+        fetch(columns + j * class_stride + LANES, LANES * sizeof(floating), False)
 
 
 cdef inline void load_rows(
@@ -191,10 +183,19 @@ cdef inline const floating* rows_ahead(
     return rows + first * row_stride if ahead else NULL
 
 
-cdef inline void fetch_part(const floating* rows, Py_ssize_t first, Py_ssize_t n_tiles) noexcept nogil:
+cdef inline bint is_far(Py_ssize_t n, Py_ssize_t n_inputs, floating example) noexcept nogil:
+    """Whether the first cache has no room for what is fetched while n entries of each input are worked on: it would
+    drive out what is there, and be driven out before it is wanted. The second one keeps it.
+
+    (Longer rows than a block has go through the cache as they are read and written.)
+    """
+    return n * n_inputs * <Py_ssize_t> sizeof(floating) > NEAR and n <= BLOCK
+
+
+cdef inline void fetch_part(const floating* rows, Py_ssize_t first, Py_ssize_t n_tiles, bint far) noexcept nogil:
     """What is wanted of LANES rows, or NULL: as much, and as far from their start, as these tiles of a block are."""
     if rows != NULL:
-        fetch(rows + first * LANES, n_tiles * LANES * sizeof(floating))
+        fetch(rows + first * LANES, n_tiles * LANES * sizeof(floating), far)
 
 
 cdef inline Py_ssize_t load_run(
@@ -572,10 +573,11 @@ cdef inline void exp_block(
     cdef floating w[PART * LANES]
     cdef floating power[PART * LANES]
     cdef Py_ssize_t j, n
+    cdef bint far = is_far(n_tiles * LANES, 1, <floating>0.0)
     for j from 0 <= j < n_tiles by PART:
         n = min(PART, n_tiles - j)
-        fetch_part(next_rows, j, n)
-        fetch_part(place, j, n)
+        fetch_part(next_rows, j, n, far)
+        fetch_part(place, j, n, far)
         reduce_part(logits + j * LANES, n, least, base, one_row, False, w, power)
         add_part(w, power, n, exps + j * LANES, total, total_low)
 
@@ -622,10 +624,11 @@ cdef inline void exp_block_apart(
     cdef floating w[PART * LANES]
     cdef floating power[PART * LANES]
     cdef Py_ssize_t j, n
+    cdef bint far = is_far(n_tiles * LANES, 1, <floating>0.0)
     for j from 0 <= j < n_tiles by PART:
         n = min(PART, n_tiles - j)
-        fetch_part(next_rows, j, n)
-        fetch_part(place, j, n)
+        fetch_part(next_rows, j, n, far)
+        fetch_part(place, j, n, far)
         reduce_part(logits + j * LANES, n, least, base, one_row, False, w, power)
         add_part_apart(
             w, power, logits + j * LANES, n, maximum, exps + j * LANES, others, others_low, ties)
@@ -675,10 +678,11 @@ cdef inline void sum_exps_block(
     cdef floating w[PART * LANES]
     cdef floating power[PART * LANES]
     cdef Py_ssize_t j, n
+    cdef bint far = is_far(n_tiles * LANES, 1, <floating>0.0)
     for j from 0 <= j < n_tiles by PART:
         n = min(PART, n_tiles - j)
-        fetch_part(next_rows, j, n)
-        fetch_part(place, j, n)
+        fetch_part(next_rows, j, n, far)
+        fetch_part(place, j, n, far)
         reduce_part(logits + j * LANES, n, least, base, False, True, w, power)
         sum_part(w, power, logits + j * LANES, n, omitted, total, total_low)
 
@@ -875,10 +879,10 @@ cdef inline Py_ssize_t run_length(floating example) noexcept nogil:
     return RUN if floating is float else RUN // 2
 
 
-cdef inline void fetch_run(const floating* run, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
+cdef inline void fetch_run(const floating* run, Py_ssize_t stride, Py_ssize_t n, bint far) noexcept nogil:
     """Have the memory fetch a run that is wanted later, while exp computes."""
     if stride == 1:
-        fetch(run, n * sizeof(floating))
+        fetch(run, n * sizeof(floating), far)
 
 
 cdef inline void exp_row(
@@ -896,6 +900,7 @@ cdef inline void exp_row(
     cdef floating* target
     cdef floating* rest
     cdef Py_ssize_t length = run_length(maximum)
+    cdef bint far = is_far(n_classes, 1, maximum)
     cdef Py_ssize_t j, n, n_direct, n_tiles
     cdef bint fits = n_classes <= BLOCK
     cdef bint direct = stride == 1 and is_ordinary(maximum) and (fits or exps_stride == 1)
@@ -904,8 +909,8 @@ cdef inline void exp_row(
     start_sums(total, total_low)
     for j from 0 <= j < n_classes by length:
         n = min(length, n_classes - j)
-        fetch_run(row + j * stride + ahead, stride, n)
-        fetch_run(exps + j * exps_stride, exps_stride, n)
+        fetch_run(row + j * stride + ahead, stride, n, far)
+        fetch_run(exps + j * exps_stride, exps_stride, n, far)
         # whole tiles without a detour
         n_direct = n - n % LANES if direct else 0
         target = block + j if fits else exps + j
@@ -933,6 +938,7 @@ cdef inline void exp_row_apart(
     cdef floating base[LANES]
     cdef floating* run = block
     cdef Py_ssize_t length = run_length(maximum)
+    cdef bint far = is_far(n_classes, 1, maximum)
     cdef Py_ssize_t j, n, n_direct, n_tiles, lane
     cdef bint direct = stride == 1 and is_ordinary(maximum)
     fill_lanes(anchor_of(maximum), anchor)
@@ -944,9 +950,9 @@ cdef inline void exp_row_apart(
         n = min(length, n_classes - j)
         if exps != NULL and n_classes <= BLOCK:
             run = block + j
-        fetch_run(row + j * stride + ahead, stride, n)
+        fetch_run(row + j * stride + ahead, stride, n, far)
         if exps != NULL:
-            fetch_run(exps + j * exps_stride, exps_stride, n)
+            fetch_run(exps + j * exps_stride, exps_stride, n, far)
         n_direct = n - n % LANES if direct else 0
         exp_block_apart(
             row + j, run, n_direct // LANES, anchor, least, base, True, others, others_low, ties, NULL, NULL)
@@ -973,14 +979,15 @@ cdef inline void sum_exps_row(
     """`sum_exps_block` of a row, into total[0], total_low[0]; as many results will be stored to `place`, or none if it
     is NULL."""
     cdef Py_ssize_t length = run_length(maximum)
+    cdef bint far = is_far(n_classes, 1, maximum)
     cdef Py_ssize_t j, n, n_direct, n_tiles
     cdef bint direct = stride == 1 and is_ordinary(maximum)
     start_sums(total, total_low)
     for j from 0 <= j < n_classes by length:
         n = min(length, n_classes - j)
-        fetch_run(row + j * stride + ahead, stride, n)
+        fetch_run(row + j * stride + ahead, stride, n, far)
         if place != NULL:
-            fetch_run(place + j * place_stride, place_stride, n)
+            fetch_run(place + j * place_stride, place_stride, n, far)
         n_direct = n - n % LANES if direct else 0
         sum_exps_block(row + j, n_direct // LANES, omitted, least, base, total, total_low, NULL, NULL)
         if n_direct < n:

@@ -60,6 +60,7 @@ from steelfast._rows cimport (
     finite_maximum,
     in_blocks,
     infinite,
+    is_far,
     is_ordinary,
     load_columns,
     load_prepared,
@@ -485,7 +486,7 @@ cdef void map_rows(
     Py_ssize_t n_rows, Py_ssize_t n_classes,
 ) noexcept nogil:
     cdef Py_ssize_t i = 0
-    cdef bint few = in_blocks(n_classes, 1 if kind == LOGSUMEXP else 2, <floating>0.0)
+    cdef bint few = in_blocks(n_classes)
     cdef bint columns = not few and row_stride == 1 and result_row_stride == 1
     cdef Py_ssize_t step
     cdef const floating* source = logits
@@ -538,14 +539,15 @@ cdef inline void dot_block_in_parts(
 ) noexcept nogil:
     """`dot_block`, while the memory fetches what the last three point to, from `rows_ahead`."""
     cdef Py_ssize_t j, n
+    cdef bint far = is_far(n_tiles * LANES, 3, <floating>0.0)
     if next_p == NULL and next_g == NULL and place == NULL:
         dot_block(p, g, n_tiles, dot, dot_low)
         return
     for j from 0 <= j < n_tiles by PART:
         n = min(PART, n_tiles - j)
-        fetch_part(next_p, j, n)
-        fetch_part(next_g, j, n)
-        fetch_part(place, j, n)
+        fetch_part(next_p, j, n, far)
+        fetch_part(next_g, j, n, far)
+        fetch_part(place, j, n, far)
         dot_block(p + j * LANES, g + j * LANES, n, dot, dot_low)
 
 
@@ -593,9 +595,9 @@ cdef inline void vjp_few(
 
 cdef inline void vjp_many(
     const floating* probs, Py_ssize_t class_stride, const floating* grad, Py_ssize_t grad_class_stride,
-    floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes,
+    floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes, Py_ssize_t ahead, Py_ssize_t grad_ahead,
 ) noexcept nogil:
-    """One row of many classes."""
+    """One row of many classes; the next ones are `ahead` and `grad_ahead`."""
     cdef floating p[BLOCK]
     cdef floating g[BLOCK]
     cdef floating dot[LANES]
@@ -607,7 +609,12 @@ cdef inline void vjp_many(
         n = min(BLOCK, n_classes - j)
         n_tiles = load_run(probs + j * class_stride, class_stride, n, <floating>0.0, p)
         load_run(grad + j * grad_class_stride, grad_class_stride, n, <floating>0.0, g)
-        dot_block(p, g, n_tiles, dot, dot_low)
+        dot_block_in_parts(
+            p, g, n_tiles, dot, dot_low,
+            probs + j + ahead if class_stride == 1 else NULL,
+            grad + j + grad_ahead if grad_class_stride == 1 else NULL,
+            result + j if result_class_stride == 1 else NULL,
+        )
     sum_lanes(dot, dot_low)
     fill_lanes(dot[0], dot)
     fill_lanes(dot_low[0], dot_low)
@@ -656,7 +663,7 @@ cdef void vjp_rows(
 ) noexcept nogil:
     """p · (g - sum of g · p), the sum as if in twice the precision."""
     cdef Py_ssize_t i = 0
-    cdef bint few = in_blocks(n_classes, 3, <floating>0.0)
+    cdef bint few = in_blocks(n_classes)
     cdef bint columns = not few and row_stride == 1 and grad_row_stride == 1 and result_row_stride == 1
     cdef Py_ssize_t step
     cdef environment saved = enter_environment()
@@ -674,7 +681,8 @@ cdef void vjp_rows(
         else:
             vjp_many(
                 probs + i * row_stride, class_stride, grad + i * grad_row_stride, grad_class_stride,
-                result + i * result_row_stride, result_class_stride, n_classes,
+                result + i * result_row_stride, result_class_stride, n_classes, row_stride,
+                grad_row_stride,
             )
         i += step
     leave_environment(saved)
@@ -930,7 +938,7 @@ def softmax(logits, axis=-1, *, out=None):
 
     Made to be within 2 ULP for logits of any size; largest seen: 2.05 in float32, 1.86 in float64 (next to the
     smallest normal number 2.13); see ``docs/accuracy.md``. A row's result has the same bits wherever the row stands.
-    Rows of up to 112 classes at least are read and written once, of up to 2048 read twice; longer rows, and columns of
+    Rows of up to 128 classes are read and written once, of up to 2048 read twice; longer rows, and columns of
     many classes, are written, read and written once more.
 
     References

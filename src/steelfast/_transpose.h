@@ -19,14 +19,19 @@
 #define STEELFAST_LANES 16
 #define STEELFAST_REACH 3
 
-/* Ask the memory for n_bytes from `start` on, which a later loop will want. Nothing need be there. */
-static inline void steelfast_fetch(const void *start, ptrdiff_t n_bytes) {
+/* Ask the memory for n_bytes from `start` on, which a later loop will want, into the first cache or, `far`, the second.
+ * Nothing need be there. */
+static inline void steelfast_fetch(const void *start, ptrdiff_t n_bytes, int far) {
 #if defined(__GNUC__)
     ptrdiff_t i;
-    for (i = 0; i < n_bytes; i += 64) __builtin_prefetch((const char *)start + i);
+    if (far)
+        for (i = 0; i < n_bytes; i += 64) __builtin_prefetch((const char *)start + i, 0, 2);
+    else
+        for (i = 0; i < n_bytes; i += 64) __builtin_prefetch((const char *)start + i);
 #else
     (void)start;
     (void)n_bytes;
+    (void)far;
 #endif
 }
 
