@@ -6,6 +6,7 @@ import itertools
 import platform
 import types
 import warnings
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -280,6 +281,22 @@ def test_products_with_columns_of_many_classes_have_the_bits_of_rows(dtype, n_cl
         arguments = probs.copy(), grad.copy()
         steelfast.softmax_vjp(*arguments, axis=0, out=arguments[k])
         np.testing.assert_array_equal(arguments[k], expected)
+
+
+@pytest.mark.skipif("x86-64-v4" not in steelfast.available_isas(), reason="the processor has no AVX-512")
+@pytest.mark.parametrize("shape", [(35, 7), (20, 81), (20, 128), (6, 300), (2, 2100)], ids=str)
+@every_dtype
+@every_kernel
+def test_both_builds_with_fma_give_the_same_bits(kernel, dtype, shape):
+    module = kernel.function.__module__.rpartition(".")[2]
+    arguments = arguments_of(kernel, shape, dtype)
+    for options in (kernel.each, {}):  # losses of rows, and their mean
+        results = {}
+        for build in ("x86_64_v3", "x86_64_v4"):
+            function = getattr(import_module(f"steelfast._isa.{build}.{module}"), kernel.name)
+            result = function(*arguments, **options)
+            results[build] = result if isinstance(result, tuple) else (result,)
+        assert_same_bits(results["x86_64_v4"], results["x86_64_v3"])
 
 
 def test_axis_may_be_a_numpy_integer():
