@@ -553,17 +553,30 @@ cdef inline floating log1p_exp(floating e, floating e_low) noexcept nogil:
     return log1p(e * exp_unscale(e), e_low * exp_unscale(e), &low)
 
 
-cdef inline floating sigmoid(floating x) noexcept nogil:
-    """1 / (1 + exp(-x)): one quotient, with what the rounding of its divisor took put right."""
+cdef inline floating sigmoid_exp(floating x, floating* power) noexcept nogil:
+    """exp(-|x|) · 2**EXP_SCALE as the parts of `exp_parts`."""
     cdef floating d = -x if x > <floating>0.0 else x
-    cdef floating power, w, e, total, low, quotient, inverse
     d = -exp_reach(x) if -exp_reach(x) > d else d
-    w = exp_parts(d, exp_base(<floating>0.0), &power)
-    e = multiply_add(w, power, power)
-    total = fast_two_sum(exp_scale(x), e, &low)
-    quotient = (e if x < <floating>0.0 else exp_scale(x)) / total
-    inverse = <floating>1.0 - quotient if x < <floating>0.0 else quotient
+    return exp_parts(d, exp_base(<floating>0.0), power)
+
+
+cdef inline floating sigmoid_from(floating x, floating w, floating power) noexcept nogil:
+    """One quotient, with what the rounding of its divisor took put right; w and power are `sigmoid_exp` of x."""
+    cdef floating low, inverse
+    cdef floating e = multiply_add(w, power, power)
+    cdef floating total = fast_two_sum(exp_scale(x), e, &low)
+    cdef floating quotient = (e if x < <floating>0.0 else exp_scale(x)) / total
+    # exp_scale / total, which is at least 1/2; asking for the sign of x again, gcc would divide once for each answer
+    inverse = <floating>1.0 - quotient
+    inverse = quotient if quotient > inverse else inverse
     return multiply_add(-quotient * (low * exp_unscale(x)), inverse, quotient)
+
+
+cdef inline floating sigmoid(floating x) noexcept nogil:
+    """1 / (1 + exp(-x))."""
+    cdef floating power
+    cdef floating w = sigmoid_exp(x, &power)
+    return sigmoid_from(x, w, power)
 
 
 cdef inline floating log_sigmoid_from(floating x, floating e, floating e_low) noexcept nogil:

@@ -34,7 +34,8 @@ from steelfast._elementary cimport (
     log_sigmoid_from,
     pair_times_pair,
     reciprocal,
-    sigmoid as sigmoid_of,
+    sigmoid_exp,
+    sigmoid_from,
     two_product,
     two_sum,
 )
@@ -747,14 +748,19 @@ cdef void jacobian_rows(
 
 
 cdef inline void sigmoids(const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    if x == result:
-        # in place: said so, or it would be taken for an overlap
-        for i in range(n):
-            result[i] = sigmoid_of(result[i])
-    else:
-        for i in range(n):
-            result[i] = sigmoid_of(x[i])
+    cdef floating w[RUN]
+    cdef floating power[RUN]
+    cdef Py_ssize_t i, k, m
+    for i from 0 <= i < n by RUN:
+        m = min(RUN, n - i)
+        for k in range(m):
+            w[k] = sigmoid_exp(x[i + k], &power[k])
+        if x == result:
+            for k in range(m):
+                result[i + k] = sigmoid_from(result[i + k], w[k], power[k])
+        else:
+            for k in range(m):
+                result[i + k] = sigmoid_from(x[i + k], w[k], power[k])
 
 
 cdef inline void log_sigmoids(const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
