@@ -942,8 +942,11 @@ cdef cnp.ndarray labels_of_rows(cnp.ndarray x, object targets):
         return None
     if cnp.PyArray_DIM(<cnp.ndarray> targets, 0) != cnp.PyArray_DIM(x, 0):
         return None
-    # the same array if it is so already; what is too large for int64 becomes negative
-    labels = cnp.PyArray_FROM_OTF(targets, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    if cnp.PyArray_TYPE(<cnp.ndarray> targets) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> targets):
+        labels = targets
+    else:
+        # what is too large for int64 becomes negative
+        labels = cnp.PyArray_FROM_OTF(targets, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
     label = <const int64_t*> cnp.PyArray_DATA(labels)
     for i in range(cnp.PyArray_DIM(x, 0)):
         valid &= (0 <= label[i]) & (label[i] < n_classes)
