@@ -54,6 +54,8 @@ else:
     # what gcc unrolls before it vectorises, as loops over LANES, it no longer vectorises; nor does it in functions that
     # have grown too large
     COMPILE += ["--param=max-completely-peel-times=4", "-fno-inline-functions-called-once"]
+    # nor what it fears could overflow; Python's own flags say so too, if nobody has replaced them
+    COMPILE += ["-fwrapv"]
     # nor may it make a call, or a slow instruction, of a loop that fills or copies a few registers
     COMPILE += ["-fno-tree-loop-distribute-patterns"]
     # where a loop happens to begin may make it a tenth slower; the third is for loops that gcc takes for seldom used

@@ -9,7 +9,7 @@ tiles are outside, and the compiler takes some registers at once.)
 - More classes: one row at a time; a tile is LANES neighbouring classes, and the lanes are summed at the end.
 
 Which of the two it is depends on the number of classes alone, and a short tile is padded rather than handled by other
-code: the result of a row has the same bits wherever the row stands, whatever stands beside it and however it is strided.
+code: the result of a row has the same bits wherever the row stands, whatever stands beside it, however it is strided.
 
 No logit has the maximum subtracted from it: exp(x) = 2**k · exp(r) is reduced first, and the power of the maximum
 taken off k, a whole number. So nothing is rounded. Only a row whose maximum is far from 0 is shifted by it, and then
