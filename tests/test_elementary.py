@@ -4,6 +4,7 @@
 """
 
 import math
+from importlib import import_module
 from pathlib import Path
 
 import exhaustive_float32
@@ -14,6 +15,7 @@ from exact import Exact, exactly, exp, log, log1p, tanh, ulp_error
 from exhaustive_float32 import errors_of, functions, inputs, largest_errors
 
 import steelfast
+from steelfast import _kernels
 
 SOURCE = Path(exhaustive_float32.__file__).with_name("elementwise.pyx")
 ELEMENTARY = ["exp", "log", "log1p", "tanh"]
@@ -90,6 +92,15 @@ def test_same_bits_in_every_lane(elementwise, name, dtype):
     computed = functions(elementwise)[name].computed
     x = np.random.default_rng(41).uniform(0.01, 40, 67).astype(dtype)
     np.testing.assert_array_equal(computed(x), [computed(x[i : i + 1])[0] for i in range(len(x))])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_for_other_code_has_the_bits_of_the_kernel(elementwise, request, dtype):
+    _, package = _kernels._BUILDS[request.node.callspec.params["elementwise"]]
+    x = np.linspace(-800, 800, 5001).astype(dtype)
+    result = np.empty_like(x)
+    elementwise.sigmoid(x, result)
+    np.testing.assert_array_equal(result, import_module(f"{package}._softmax").sigmoid(x))
 
 
 # ---- the measure itself

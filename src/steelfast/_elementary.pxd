@@ -566,14 +566,14 @@ cdef inline floating sigmoid_from(floating x, floating w, floating power) noexce
     cdef floating e = multiply_add(w, power, power)
     cdef floating total = fast_two_sum(exp_scale(x), e, &low)
     cdef floating quotient = (e if x < <floating>0.0 else exp_scale(x)) / total
-    # exp_scale / total, which is at least 1/2; asking for the sign of x again, gcc would divide once for each answer
+    # sigmoid(|x|), the larger of the two: to ask for the sign of x again would make gcc divide once for each sign
     inverse = <floating>1.0 - quotient
     inverse = quotient if quotient > inverse else inverse
     return multiply_add(-quotient * (low * exp_unscale(x)), inverse, quotient)
 
 
 cdef inline floating sigmoid(floating x) noexcept nogil:
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)), for other Cython code; our own has the two halves in loops of their own."""
     cdef floating power
     cdef floating w = sigmoid_exp(x, &power)
     return sigmoid_from(x, w, power)

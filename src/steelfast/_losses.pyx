@@ -228,7 +228,8 @@ cdef inline void distances_of_part(
     const floating* logits, const floating* targets, Py_ssize_t n_tiles, const floating* maximum,
     floating* distance, floating* distance_low,
 ) noexcept nogil:
-    """maximum - logit, exactly; 0 where there is no target, which costs nothing however far it is."""
+    """maximum - logit as a pair, of which infinity has no low part; 0 where there is no target, which costs nothing
+    however far it is."""
     cdef Py_ssize_t lane, j
     cdef floating x
     for j in range(n_tiles):
@@ -272,7 +273,7 @@ cdef inline void distance_block(
     """To the sums of each lane: of the targets, and of target · (maximum - logit), in twice the precision.
 
     In two loops: gcc does not vectorise one that chooses and adds. An infinite distance spoils the low parts, which
-    nobody asks for beside an infinite sum. Meanwhile the memory fetches the targets that come next, from `rows_ahead`.
+    `sum_of_pair` does not add to an infinite sum. Meanwhile the memory fetches next_targets: NULL, or any address.
     """
     cdef floating distance[PART * LANES]
     cdef floating distance_low[PART * LANES]

@@ -66,7 +66,7 @@ cdef enum:
     TILES = 128
     BLOCK = 2048          # LANES * TILES
     FETCHED = 1536        # bytes of a block of rows from which on it is fetched ahead
-    NEAR = 7168           # bytes of input up to which what is fetched ahead goes to the first cache, see `is_far`
+    NEAR = 7168           # bytes up to which what is fetched ahead goes to the first cache, see `is_far`; measured
     PART = 8              # the most tiles that a loop works on before the next one does, and more is fetched
     RUN = 256             # the most entries of a long row that are worked on at a time
 
@@ -183,13 +183,14 @@ cdef inline const floating* rows_ahead(
     return rows + first * row_stride if ahead else NULL
 
 
-cdef inline bint is_far(Py_ssize_t n, Py_ssize_t n_inputs, floating example) noexcept nogil:
-    """Whether the first cache has no room for what is fetched while n entries of each input are worked on: it would
-    drive out what is there, and be driven out before it is wanted. The second one keeps it.
+cdef inline bint is_far(Py_ssize_t n, Py_ssize_t share, floating example) noexcept nogil:
+    """Whether the first cache has no room for what is fetched while n entries are worked on: it would drive out what is
+    there, and be driven out before it is wanted. The second one keeps it.
 
-    (Longer rows than a block has go through the cache as they are read and written.)
+    `share` is 1 where one array comes and one goes, 3 where there is one more (measured); `example` gives the type. A
+    row of more than BLOCK logits goes through the first cache as it is fetched.
     """
-    return n * n_inputs * <Py_ssize_t> sizeof(floating) > NEAR and n <= BLOCK
+    return n * share * <Py_ssize_t> sizeof(floating) > NEAR and n <= BLOCK
 
 
 cdef inline void fetch_part(const floating* rows, Py_ssize_t first, Py_ssize_t n_tiles, bint far) noexcept nogil:

@@ -538,7 +538,7 @@ cdef inline void dot_block_in_parts(
     const floating* p, const floating* g, Py_ssize_t n_tiles, floating* dot, floating* dot_low,
     const floating* next_p, const floating* next_g, const floating* place,
 ) noexcept nogil:
-    """`dot_block`, while the memory fetches what the last three point to, from `rows_ahead`."""
+    """`dot_block`, while the memory fetches what the last three point to: NULL, or any address."""
     cdef Py_ssize_t j, n
     cdef bint far = is_far(n_tiles * LANES, 3, <floating>0.0)
     if next_p == NULL and next_g == NULL and place == NULL:
@@ -748,6 +748,7 @@ cdef void jacobian_rows(
 
 
 cdef inline void sigmoids(const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
+    """A run at a time: first all exponentials, then what becomes of them, see `reduce_part`."""
     cdef floating w[RUN]
     cdef floating power[RUN]
     cdef Py_ssize_t i, k, m
@@ -756,6 +757,7 @@ cdef inline void sigmoids(const floating* x, floating* result, Py_ssize_t n) noe
         for k in range(m):
             w[k] = sigmoid_exp(x[i + k], &power[k])
         if x == result:
+            # in place: said so, or it would be taken for an overlap
             for k in range(m):
                 result[i + k] = sigmoid_from(result[i + k], w[k], power[k])
         else:
@@ -764,7 +766,7 @@ cdef inline void sigmoids(const floating* x, floating* result, Py_ssize_t n) noe
 
 
 cdef inline void log_sigmoids(const floating* x, floating* result, Py_ssize_t n) noexcept nogil:
-    """A run at a time: first all exponentials, then their logarithms, see `reduce_part`. (A sigmoid is too short.)"""
+    """The same: first all exponentials, then their logarithms."""
     cdef floating run[RUN]
     cdef floating e[RUN]
     cdef floating e_low[RUN]
