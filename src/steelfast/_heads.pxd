@@ -127,7 +127,6 @@ cdef inline double sum_of_losses(
     cdef floating counted[LANES]
     cdef double sums[FOLDED]             # for a loss may be next to the largest float
     cdef floating low
-    cdef double total = 0.0
     cdef Py_ssize_t lane
     for lane in range(LANES):
         counted[lane] = excess[lane] if weight[lane] != <floating>0.0 else <floating>0.0
@@ -137,9 +136,10 @@ cdef inline double sum_of_losses(
             counted[lane] + (counted[lane + FOLDED] + counted[lane] * counted[lane + FOLDED]), <floating>0.0, &low)
     for lane in range(FOLDED):
         sums[lane] = <double> logarithms[lane] + (<double> far[lane] + <double> far[lane + FOLDED])
-    for lane in range(FOLDED):
-        total += sums[lane]
-    return total
+    # in pairs: eight additions that wait for each other are a twentieth of an epoch
+    for lane in range(FOLDED // 2):
+        sums[lane] = sums[lane] + sums[lane + FOLDED // 2]
+    return (sums[0] + sums[2]) + (sums[1] + sums[3])
 
 
 cdef inline floating absolute(floating x) noexcept nogil:
