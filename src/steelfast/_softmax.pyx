@@ -682,8 +682,7 @@ cdef void vjp_rows(
         else:
             vjp_many(
                 probs + i * row_stride, class_stride, grad + i * grad_row_stride, grad_class_stride,
-                result + i * result_row_stride, result_class_stride, n_classes, row_stride,
-                grad_row_stride,
+                result + i * result_row_stride, result_class_stride, n_classes, row_stride, grad_row_stride,
             )
         i += step
     leave_environment(saved)
@@ -946,8 +945,8 @@ def softmax(logits, axis=-1, *, out=None):
 
     Made to be within 2 ULP for logits of any size; largest seen: 2.05 in float32, 1.86 in float64 (next to the
     smallest normal number 2.13); see ``docs/accuracy.md``. A row's result has the same bits wherever the row stands.
-    Rows of up to 128 classes are read and written once, of up to 2048 read twice; longer rows, and columns of
-    many classes, are written, read and written once more.
+    Rows of up to 128 classes are read and written once, of up to 2048 read twice; longer rows, and columns of many
+    classes, are written, read and written once more.
 
     References
     ----------
