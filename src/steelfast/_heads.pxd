@@ -136,7 +136,7 @@ cdef inline double sum_of_losses(
             counted[lane] + (counted[lane + FOLDED] + counted[lane] * counted[lane + FOLDED]), <floating>0.0, &low)
     for lane in range(FOLDED):
         sums[lane] = <double> logarithms[lane] + (<double> far[lane] + <double> far[lane + FOLDED])
-    # in pairs: eight additions that wait for each other are a twentieth of an epoch
+    # in pairs, down to four: eight additions that wait for each other are a twentieth of an epoch
     for lane in range(FOLDED // 2):
         sums[lane] = sums[lane] + sums[lane + FOLDED // 2]
     return (sums[0] + sums[2]) + (sums[1] + sums[3])
