@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -261,10 +262,15 @@ def test_command_prints_a_table_and_writes_the_best_model(run):
     code, out, err = run(*SET, "--top", 2, "-o", "best.npz")
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
-    best = json.loads(run(*SET, "--json")[1])["best"]
-    assert f"{best['score']:.4f}" in out
+    report = json.loads(run(*SET, "--json")[1])
+    best = report["best"]
+    rows = [line.split() for line in out.splitlines() if re.fullmatch(r"(\s*[\d.]+){5}\s*", line)]
+    shown = [
+        [*(f"{value:g}" for value in each["settings"].values()), f"{each['score']:.4f}", f"{each['std']:.4f}"]
+        for each in report["results"][:2]
+    ]
+    assert [row[:4] for row in rows] == shown  # but for the time of a fit
     assert f"Best: l2={best['settings']['l2']:g}, learning_rate={best['settings']['learning_rate']:g}" in out
-    assert sum("0.0" in line for line in out.splitlines()) == 3  # two in the table, and the best
     model = SteelClassifier.load("best.npz")
     expected = clone(BASE).set_params(random_state=SEED, **best["settings"]).fit(X, np.array(CLASS_NAMES)[y])
     assert model.coef_.tobytes() == expected.coef_.tobytes()
