@@ -397,6 +397,22 @@ def test_small_losses_keep_their_digits_in_a_sum(n_rows, dtype):
         assert abs(total - expected) <= 64 * np.finfo(dtype).eps * expected
 
 
+@every_dtype
+@pytest.mark.parametrize("n_classes", [2, 128])
+def test_the_losses_of_many_rows_have_a_sum(n_classes, dtype):
+    """Their logarithms are taken of products, which would leave the numbers that there are."""
+    n_rows = 5000
+    logits, labels = np.zeros((n_rows, n_classes), dtype), np.arange(n_rows) % n_classes
+    total, right = _kernels.differentiate_logits(logits, labels, *SETTINGS[0], None, 1.0)
+    assert total == pytest.approx(n_rows * np.log(n_classes), rel=1e-6 if dtype == np.float32 else 1e-13)
+    assert right == -(-n_rows // n_classes)
+    X, parameters = np.zeros((n_rows, 1), dtype), np.zeros((2, n_classes), dtype)
+    orders = np.arange(n_rows)[None]
+    plan = SGD(0.0).begin(parameters, 2)
+    figures = _kernels.train_linear_epochs(X, labels, orders, parameters, 4000, *SETTINGS[0], None, 0.0, plan)
+    np.testing.assert_allclose(figures[0, 0], np.log(n_classes), rtol=1e-6 if dtype == np.float32 else 1e-13)
+
+
 # ---- logits
 
 

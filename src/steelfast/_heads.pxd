@@ -43,6 +43,26 @@ cdef struct Head:
     double off, on        # targets of the sigmoids
 
 
+cdef struct Tally:
+    # of rows: the sum of their losses is loss + log(1 + excess)
+    double loss
+    double excess
+    double correct        # the sum of the weights of those that are right
+
+
+cdef inline Tally nothing() noexcept nogil:
+    cdef Tally tally
+    tally.loss = 0.0
+    tally.excess = 0.0
+    tally.correct = 0.0
+    return tally
+
+
+cdef inline double sum_of_losses(const Tally* tally) noexcept nogil:
+    cdef double low
+    return tally.loss + log1p(tally.excess, 0.0, &low)
+
+
 cdef inline floating capped(floating loss, double cap) noexcept nogil:
     """The loss of a row where `cap` is added to its label's probability."""
     return loss if cap == 0.0 else <floating> -log(exp(-<double> loss) + cap)
@@ -115,31 +135,38 @@ cdef inline void softmax_tiles(
             tiles[j * LANES + lane] = mine if numbers[j] == place else e
 
 
-cdef inline double sum_of_losses(
-    const floating* excess, const floating* distance, const floating* weight,
+cdef inline void add_losses(
+    const floating* excess, const floating* distance, const floating* weight, Tally* tally,
 ) noexcept nogil:
-    """The sum of log(1 + excess) + distance of the lanes whose weight is 1, and not 0, with half as many logarithms.
+    """log(1 + excess) + distance of the lanes whose weight is 1, and not 0, but for the logarithm.
 
     log(1 + a) + log(1 + b) = log(1 + (a + b + a · b)), whose terms are all positive, so that small ones lose nothing.
+    So one logarithm will do, when there is time for it. A float is large enough: 16 lanes of 128 classes reach 2¹¹².
     """
-    cdef floating logarithms[FOLDED]
+    cdef floating products[LANES]
     cdef floating far[LANES]
-    cdef floating counted[LANES]
     cdef double sums[FOLDED]             # for a loss may be next to the largest float
-    cdef floating low
+    cdef double product
     cdef Py_ssize_t lane
     for lane in range(LANES):
-        counted[lane] = excess[lane] if weight[lane] != <floating>0.0 else <floating>0.0
+        products[lane] = excess[lane] if weight[lane] != <floating>0.0 else <floating>0.0
         far[lane] = distance[lane] if weight[lane] != <floating>0.0 else <floating>0.0
+    # in pairs: additions that wait for each other are a twentieth of an epoch
     for lane in range(FOLDED):
-        logarithms[lane] = log1p(
-            counted[lane] + (counted[lane + FOLDED] + counted[lane] * counted[lane + FOLDED]), <floating>0.0, &low)
-    for lane in range(FOLDED):
-        sums[lane] = <double> logarithms[lane] + (<double> far[lane] + <double> far[lane + FOLDED])
-    # in pairs, down to four: eight additions that wait for each other are a twentieth of an epoch
+        products[lane] = products[lane] + (products[lane + FOLDED] + products[lane] * products[lane + FOLDED])
+        sums[lane] = <double> far[lane] + <double> far[lane + FOLDED]
     for lane in range(FOLDED // 2):
+        products[lane] = products[lane] + (products[lane + FOLDED // 2] + products[lane] * products[lane + FOLDED // 2])
         sums[lane] = sums[lane] + sums[lane + FOLDED // 2]
-    return (sums[0] + sums[2]) + (sums[1] + sums[3])
+    for lane in range(FOLDED // 4):
+        products[lane] = products[lane] + (products[lane + FOLDED // 4] + products[lane] * products[lane + FOLDED // 4])
+        sums[lane] = sums[lane] + sums[lane + FOLDED // 4]
+    product = <double> (products[0] + (products[1] + products[0] * products[1]))
+    tally.loss += sums[0] + sums[1]
+    tally.excess = tally.excess + (product + tally.excess * product)
+    if tally.excess > 1e200:             # beside which 1 is nothing
+        tally.loss += log(tally.excess)
+        tally.excess = 0.0
 
 
 cdef inline floating absolute(floating x) noexcept nogil:
@@ -224,16 +251,17 @@ cdef inline void each_sigmoid(
 
 cdef inline void few_classes(
     HeadKind kind, const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, bint weighted, floating scale, double* loss, double* correct,
+    const floating* labels, const floating* weights, floating scale, Tally* tally,
 ) noexcept nogil:
-    """Rows of logits become scale · weight times the gradient of their losses; loss and correct are added to.
+    """Rows of logits become scale · weight times the gradient of their losses; what comes of it is added to the tally.
 
-    There is memory for whole blocks of LANES rows; `weight` is 0 in the last one's lanes without a row, and 1 in all
-    others unless `weighted`. `kind` is the head's, a constant.
+    There is memory for whole blocks of LANES rows, of all arrays; NULL are weights of 1. `kind` is the head's, a
+    constant.
     """
     cdef floating tiles[BLOCK]
     cdef floating numbers[TILES]
-    cdef floating label[LANES]
+    cdef const floating* label
+    cdef floating weight[LANES]       # 0 in lanes without a row
     cdef floating own[LANES]          # the label's logit, and its exponential
     cdef floating rival[LANES]
     cdef floating maximum[LANES]
@@ -241,7 +269,7 @@ cdef inline void few_classes(
     cdef floating factor[LANES]
     cdef floating losses[LANES]
     cdef floating right[LANES]
-    cdef floating low
+    cdef floating low, x
     cdef Py_ssize_t group = REGISTER // <Py_ssize_t> sizeof(floating)
     cdef Py_ssize_t i, j, lane, n, n_lanes
     cdef double total_loss = 0.0
@@ -252,7 +280,6 @@ cdef inline void few_classes(
     for j in range(n_classes):
         numbers[j] = <floating> j
     # of lanes without a row, where the first block has some; in later ones they keep what they had, and weigh 0
-    fill_lanes(<floating>0.0, label)
     fill_lanes(<floating>1.0, own)
     fill_lanes(<floating>0.0, rival)
     fill_lanes(<floating>0.0, losses)
@@ -263,28 +290,35 @@ cdef inline void few_classes(
             rows_to_tiles_f(logits + i * width, width, n_lanes, tiles)
         else:
             rows_to_tiles_d(logits + i * width, width, n_lanes, tiles)
+        label = labels + i
+        if weights == NULL:
+            for lane in range(LANES):
+                weight[lane] = <floating>1.0 if lane < n else <floating>0.0
+        else:
+            for lane in range(LANES):
+                x = weights[i + lane]
+                weight[lane] = x if lane < n else <floating>0.0
         for lane in range(n):
-            label[lane] = <floating> labels[i + lane]
-            own[lane] = logits[(i + lane) * width + labels[i + lane]]
+            own[lane] = logits[(i + lane) * width + <Py_ssize_t> labels[i + lane]]
         rivals(tiles, n_classes, n_lanes, numbers, label, rival)
         tied = False
         for lane in range(n_lanes):
-            right[lane] = weight[i + lane] if own[lane] > rival[lane] else <floating>0.0
+            right[lane] = weight[lane] if own[lane] > rival[lane] else <floating>0.0
             tied |= own[lane] == rival[lane]
         if tied:
             for lane in range(n):
                 if own[lane] == rival[lane] and is_first_maximum(
-                        logits + (i + lane) * width, n_classes, labels[i + lane]):
-                    right[lane] = weight[i + lane]
+                        logits + (i + lane) * width, n_classes, <Py_ssize_t> labels[i + lane]):
+                    right[lane] = weight[lane]
         if kind == SOFTMAX_CROSS_ENTROPY:
             for lane in range(LANES):
                 maximum[lane] = larger(rival[lane], own[lane])
                 distance[lane] = maximum[lane] - own[lane]
-                factor[lane] = weight[i + lane] * scale
+                factor[lane] = weight[lane] * scale
             softmax_tiles(tiles, n_classes, n_lanes, numbers, label, maximum, factor, own, losses)
         else:
             for lane in range(LANES):
-                factor[lane] = weight[i + lane] * scale / <floating> n_classes
+                factor[lane] = weight[lane] * scale / <floating> n_classes
             sigmoid_tiles(
                 kind, tiles, n_classes, n_lanes, numbers, label, NULL, factor, <floating> head.off, <floating> head.on,
                 losses)
@@ -297,8 +331,8 @@ cdef inline void few_classes(
                 # the sum of all but for one of the largest, whose exponential is 1: where it is the label's, exactly
                 # the others
                 losses[lane] = losses[lane] + (own[lane] - <floating>1.0)
-        if kind == SOFTMAX_CROSS_ENTROPY and not weighted and head.cap == 0.0:
-            total_loss += sum_of_losses(losses, distance, weight + i)
+        if kind == SOFTMAX_CROSS_ENTROPY and weights == NULL and head.cap == 0.0:
+            add_losses(losses, distance, weight, tally)
         else:
             if kind == SOFTMAX_CROSS_ENTROPY:
                 for lane in range(n_lanes):
@@ -307,13 +341,13 @@ cdef inline void few_classes(
                     for lane in range(n):
                         losses[lane] = capped(losses[lane], head.cap)
             for lane in range(n_lanes):
-                losses[lane] = weight[i + lane] * losses[lane]
+                losses[lane] = weight[lane] * losses[lane]
             for lane in range(n):
                 total_loss += losses[lane]
         for lane in range(n):
             total_correct += right[lane]
-    loss[0] += total_loss
-    correct[0] += total_correct
+    tally.loss += total_loss
+    tally.correct += total_correct
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -350,22 +384,24 @@ cdef inline double sigmoid_row(
 
 cdef inline void many_classes(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+    const int64_t* labels, const floating* weights, floating scale, Tally* tally,
 ) noexcept nogil:
     """The same of more than TILES classes, one row at a time."""
     cdef floating* row
     cdef Py_ssize_t i
     cdef double of_row
+    cdef floating weight
     for i in range(n_rows):
         row = logits + i * width
+        weight = <floating>1.0 if weights == NULL else weights[i]
         if is_first_maximum(row, n_classes, labels[i]):
-            correct[0] += weight[i]
+            tally.correct += weight
         if head.kind == SOFTMAX_CROSS_ENTROPY:
             of_row = capped(label_row(
-                row, n_classes, width, labels[i], <floating>1.0, weight[i] * scale, <floating>0.0, row), head.cap)
+                row, n_classes, width, labels[i], <floating>1.0, weight * scale, <floating>0.0, row), head.cap)
         else:
-            of_row = sigmoid_row(head, row, n_classes, labels[i], weight[i] * scale / <floating> n_classes)
-        loss[0] += weight[i] * of_row
+            of_row = sigmoid_row(head, row, n_classes, labels[i], weight * scale / <floating> n_classes)
+        tally.loss += weight * of_row
 
 
 cdef inline double losses_of_row(const Head* head, Py_ssize_t n_classes) noexcept nogil:

@@ -13,16 +13,19 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32, new_array
-from steelfast._elementary cimport enter_environment, environment, leave_environment
+from steelfast._elementary cimport enter_environment, environment, leave_environment, log1p
 from steelfast._heads cimport (
     EACH_SIGMOID_CROSS_ENTROPY,
     EACH_SIGMOID_MSE,
     EACH_SIGMOID_MSE_WITHOUT_SLOPE,
     SOFTMAX_CROSS_ENTROPY,
     Head,
+    Tally,
     few_classes,
     losses_of_row,
     many_classes,
+    nothing,
+    sum_of_losses,
 )
 from steelfast._rows cimport LANES, TILES
 from steelfast._steps cimport ADAM, SGD, Rule, remembers_gradient, remembers_square, take_step
@@ -67,14 +70,15 @@ cdef struct Table:
     Py_ssize_t n_features, n_classes
 
 cdef struct Workspace:
-    # local to a call; of floating but for the labels
+    # local to a call; of floating unless something else is said
     Py_ssize_t width      # n_classes, padded
     Py_ssize_t chunk      # rows at a time, a multiple of LANES
     const void** rows     # where each of the chunk is
     char* copies          # chunk × n_features, if they are converted first
     char* logits          # chunk × width
     char* weight          # chunk
-    char* labels          # chunk
+    char* labels          # chunk, of int64
+    char* numbers         # chunk, the labels as floating
     char* parameters      # (n_features + 1) × width, like the others
     char* gradient
     char* first
@@ -85,65 +89,64 @@ cdef struct Workspace:
 
 cdef void softmax_cross_entropies(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, bint weighted, floating scale, double* loss, double* correct,
+    const floating* labels, const floating* weight, floating scale, Tally* tally,
 ) noexcept nogil:
     few_classes(
-        SOFTMAX_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, weighted, scale, loss, correct)
+        SOFTMAX_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, scale, tally)
 
 
 cdef void sigmoid_cross_entropies(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+    const floating* labels, const floating* weight, floating scale, Tally* tally,
 ) noexcept nogil:
     few_classes(
-        EACH_SIGMOID_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, True, scale, loss, correct)
+        EACH_SIGMOID_CROSS_ENTROPY, head, logits, width, n_rows, n_classes, labels, weight, scale, tally)
 
 
 cdef void sigmoid_mses(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+    const floating* labels, const floating* weight, floating scale, Tally* tally,
 ) noexcept nogil:
     few_classes(
-        EACH_SIGMOID_MSE, head, logits, width, n_rows, n_classes, labels, weight, True, scale, loss, correct)
+        EACH_SIGMOID_MSE, head, logits, width, n_rows, n_classes, labels, weight, scale, tally)
 
 
 cdef void sigmoid_mses_without_slope(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+    const floating* labels, const floating* weight, floating scale, Tally* tally,
 ) noexcept nogil:
     few_classes(
-        EACH_SIGMOID_MSE_WITHOUT_SLOPE, head, logits, width, n_rows, n_classes, labels, weight, True, scale, loss,
-        correct)
+        EACH_SIGMOID_MSE_WITHOUT_SLOPE, head, logits, width, n_rows, n_classes, labels, weight, scale, tally)
 
 
 cdef void losses_of_many(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, floating scale, double* loss, double* correct,
+    const int64_t* labels, const floating* weight, floating scale, Tally* tally,
 ) noexcept nogil:
-    many_classes(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+    many_classes(head, logits, width, n_rows, n_classes, labels, weight, scale, tally)
 
 
 cdef inline void differentiate(
     const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
-    const int64_t* labels, const floating* weight, bint weighted, floating scale, double* loss, double* correct,
+    const int64_t* labels, const floating* numbers, const floating* weight, floating scale, Tally* tally,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    if weighted:
+    if weight != NULL:
         for i in range(n_rows):
             # a row without weight costs nothing, whatever its logits are
             if weight[i] == <floating>0.0:
                 memset(logits + i * width, 0, width * sizeof(floating))
     if n_classes > TILES:
-        losses_of_many(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+        losses_of_many(head, logits, width, n_rows, n_classes, labels, weight, scale, tally)
     elif head.kind == SOFTMAX_CROSS_ENTROPY:
         softmax_cross_entropies(
-            head, logits, width, n_rows, n_classes, labels, weight, weighted, scale, loss, correct)
+            head, logits, width, n_rows, n_classes, numbers, weight, scale, tally)
     elif head.kind == EACH_SIGMOID_CROSS_ENTROPY:
-        sigmoid_cross_entropies(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+        sigmoid_cross_entropies(head, logits, width, n_rows, n_classes, numbers, weight, scale, tally)
     elif head.kind == EACH_SIGMOID_MSE:
-        sigmoid_mses(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+        sigmoid_mses(head, logits, width, n_rows, n_classes, numbers, weight, scale, tally)
     else:
-        sigmoid_mses_without_slope(head, logits, width, n_rows, n_classes, labels, weight, scale, loss, correct)
+        sigmoid_mses_without_slope(head, logits, width, n_rows, n_classes, numbers, weight, scale, tally)
 
 
 # --- minibatches -----------------------------------------------------------------------------------------------------
@@ -159,20 +162,21 @@ cdef inline void gather(
     cdef const void** rows = space.rows
     cdef floating* weights = <floating*> space.weight
     cdef int64_t* labels = <int64_t*> space.labels
+    cdef floating* numbers = <floating*> space.numbers
     cdef Py_ssize_t n_features = table.n_features
     cdef Py_ssize_t k, i
     for k in range(n):
         i = first + k if order == NULL else order[first + k]
         rows[k] = X + i * n_features
         labels[k] = all_labels[i]
-        weights[k] = <floating>1.0 if weight == NULL else weight[i]
-    for k in range(n, (n + LANES - 1) // LANES * LANES):
-        weights[k] = <floating>0.0
+        numbers[k] = <floating> labels[k]
+        if weight != NULL:
+            weights[k] = weight[i]
 
 
 cdef void add_gradient(
     const Table* table, const Head* head, const Workspace* space, Py_ssize_t first, Py_ssize_t n,
-    bint mean, const double* rate, floating example, double* loss, double* correct,
+    bint mean, const double* rate, floating example, Tally* tally,
 ) noexcept nogil:
     """Of n rows from place `first` on: the gradient of the sum of their losses, or of their mean.
 
@@ -187,6 +191,8 @@ cdef void add_gradient(
     cdef Py_ssize_t done, m
     cdef bint add = not mean
     cdef double scale = 1.0 / <double> n if mean else 1.0
+    if table.weight == NULL:
+        weight = NULL
     for done from 0 <= done < n by space.chunk:
         m = min(space.chunk, n - done)
         gather(table, space, first + done, m, example)
@@ -195,8 +201,8 @@ cdef void add_gradient(
         else:
             logits_d(space.rows, m, n_features, parameters, space.width, logits)
         differentiate(
-            head, logits, space.width, m, table.n_classes, labels, weight, table.weight != NULL, <floating> scale,
-            loss, correct)
+            head, logits, space.width, m, table.n_classes, labels, <const floating*> space.numbers, weight,
+            <floating> scale, tally)
         if floating is float and rate != NULL:
             descend_f(space.rows, m, n_features, logits, space.width, <float> rate[0], parameters)
         elif floating is float:
@@ -208,9 +214,18 @@ cdef void add_gradient(
         add = True
 
 
+cdef void mean_losses(double* losses, const double* excesses, Py_ssize_t n_steps, double count) noexcept nogil:
+    """Means of the sums of losses in each tally: of a whole epoch, for a logarithm by itself waits a hundred cycles."""
+    cdef double low
+    cdef Py_ssize_t k
+    for k in range(n_steps):
+        losses[k] = (losses[k] + log1p(excesses[k], 0.0, &low)) / count
+
+
 cdef void epoch(
     const Table* table, const Head* head, const Workspace* space, Py_ssize_t n_rows, Py_ssize_t batch_size, double l2,
     const Rule* rule, const double* rates, Py_ssize_t number, floating example, double* losses, double* accuracies,
+    double* excesses,
 ) noexcept nogil:
     cdef floating* parameters = <floating*> space.parameters
     cdef floating* gradient = <floating*> space.gradient
@@ -218,15 +233,16 @@ cdef void epoch(
     cdef Py_ssize_t i, k, n
     cdef Py_ssize_t step = 0
     cdef bint at_once = rule.kind == SGD and rule.weight_decay == 0.0 and l2 == 0.0 and batch_size <= space.chunk
-    cdef double loss, correct
+    cdef double per_row = losses_of_row(head, table.n_classes)
+    cdef Tally tally
     for i from 0 <= i < n_rows by batch_size:
         n = min(batch_size, n_rows - i)
-        loss = 0.0
-        correct = 0.0
+        tally = nothing()
         add_gradient(
-            table, head, space, i, n, True, &rates[step] if at_once else NULL, example, &loss, &correct)
-        losses[step] = loss / (losses_of_row(head, table.n_classes) * <double> n)
-        accuracies[step] = correct / <double> n
+            table, head, space, i, n, True, &rates[step] if at_once else NULL, example, &tally)
+        losses[step] = tally.loss
+        excesses[step] = tally.excess
+        accuracies[step] = tally.correct / <double> n
         if l2 != 0.0:
             for k in range(n_weights):
                 gradient[k] += <floating> l2 * parameters[k]
@@ -236,6 +252,9 @@ cdef void epoch(
                 n_weights + space.width, rates[step], number + step,
             )
         step += 1
+    n = n_rows // batch_size
+    mean_losses(losses, excesses, n, per_row * <double> batch_size)
+    mean_losses(losses + n, excesses + n, step - n, per_row * <double> (n_rows % batch_size))
 
 
 cdef Py_ssize_t epochs(
@@ -252,7 +271,8 @@ cdef Py_ssize_t epochs(
     n_done = 0
     while n_done < n_epochs and check == 0.0:
         epoch(
-            table, head, space, n_rows, batch_size, l2, rule, rates, number, example, figures, figures + n_steps)
+            table, head, space, n_rows, batch_size, l2, rule, rates, number, example, figures, figures + n_steps,
+            figures + 2 * n_steps)
         for k in range(n_steps):
             check += figures[k] - figures[k]                # 0, or NaN
         for k in range((table.n_features + 1) * space.width):
@@ -261,7 +281,7 @@ cdef Py_ssize_t epochs(
         table.order += n_rows
         rates += n_steps
         number += n_steps
-        figures += 2 * n_steps
+        figures += 3 * n_steps
     leave_environment(saved)
     return n_done
 
@@ -393,8 +413,8 @@ cdef cnp.ndarray workspace_for(
     space.width = width
     space.chunk = chunk
     size = (
-        chunk * ((table.n_features if copies else 0) + width + 1) * itemsize
-        + chunk * (sizeof(void*) + sizeof(int64_t)) + 4 * of_parameters + 10 * ALIGNMENT)
+        chunk * ((table.n_features if copies else 0) + width + 2) * itemsize
+        + chunk * (sizeof(void*) + sizeof(int64_t)) + 4 * of_parameters + 11 * ALIGNMENT)
     memory = new_array(1, &size, cnp.NPY_UINT8)
     free = <char*> cnp.PyArray_DATA(memory)
     free += -<uintptr_t> free % ALIGNMENT
@@ -403,12 +423,15 @@ cdef cnp.ndarray workspace_for(
     space.logits = take(&free, chunk * width * itemsize)
     space.weight = take(&free, chunk * itemsize)
     space.labels = take(&free, chunk * sizeof(int64_t))
+    space.numbers = take(&free, chunk * itemsize)
     space.parameters = take(&free, of_parameters)
     space.gradient = take(&free, of_parameters)
     space.first = take(&free, of_parameters)
     space.second = take(&free, of_parameters)
     # what is in lanes without a row must be no NaN, which is slow
     memset(space.logits, 0, chunk * width * itemsize)
+    memset(space.weight, 0, chunk * itemsize)
+    memset(space.numbers, 0, chunk * itemsize)
     return memory
 
 
@@ -432,23 +455,24 @@ cdef void unpad(const char* padded, Py_ssize_t width, cnp.ndarray plain) noexcep
 
 cdef void differentiate_rows(
     const Head* head, floating* logits, Py_ssize_t n_rows, Py_ssize_t n_classes, const int64_t* labels,
-    const floating* weight, double divisor, const Workspace* space, double* loss, double* correct,
+    const floating* weight, double divisor, const Workspace* space, Tally* tally,
 ) noexcept nogil:
     """`differentiate` for rows that are not padded, of a sum that is divided by `divisor`."""
     cdef floating* padded = <floating*> space.logits
     cdef floating* weights = <floating*> space.weight
+    cdef floating* numbers = <floating*> space.numbers
     cdef Py_ssize_t i, k, m
     cdef environment saved = enter_environment()
     for i from 0 <= i < n_rows by space.chunk:
         m = min(space.chunk, n_rows - i)
         for k in range(m):
             memcpy(padded + k * space.width, logits + (i + k) * n_classes, n_classes * sizeof(floating))
-            weights[k] = <floating>1.0 if weight == NULL else weight[i + k]
-        for k in range(m, (m + LANES - 1) // LANES * LANES):
-            weights[k] = <floating>0.0
+            numbers[k] = <floating> labels[i + k]
+            if weight != NULL:
+                weights[k] = weight[i + k]
         differentiate(
-            head, padded, space.width, m, n_classes, labels + i, weights, weight != NULL, <floating> (1.0 / divisor),
-            loss, correct)
+            head, padded, space.width, m, n_classes, labels + i, numbers, NULL if weight == NULL else weights,
+            <floating> (1.0 / divisor), tally)
         for k in range(m):
             memcpy(logits + (i + k) * n_classes, padded + k * space.width, n_classes * sizeof(floating))
     leave_environment(saved)
@@ -465,8 +489,7 @@ def differentiate_logits(
     cdef Table table
     cdef Workspace space
     cdef Py_ssize_t n_rows
-    cdef double loss = 0.0
-    cdef double correct = 0.0
+    cdef Tally tally = nothing()
     cdef int type_number = type_of_table(logits, "logits", True)
     cdef void* weight = NULL
     cdef const int64_t* of_rows
@@ -487,15 +510,15 @@ def differentiate_logits(
     if type_number == cnp.NPY_FLOAT:
         differentiate_rows[float](
             &head, <float*> cnp.PyArray_DATA(logits), n_rows, table.n_classes, of_rows, <float*> weight, divisor,
-            &space, &loss, &correct,
+            &space, &tally,
         )
     else:
         differentiate_rows[double](
             &head, <double*> cnp.PyArray_DATA(logits), n_rows, table.n_classes, of_rows, <double*> weight, divisor,
-            &space, &loss, &correct,
+            &space, &tally,
         )
     end_allow_threads(state)
-    return loss / losses_of_row(&head, table.n_classes), correct
+    return sum_of_losses(&tally) / losses_of_row(&head, table.n_classes), tally.correct
 
 
 def train_linear_epochs(
@@ -524,7 +547,7 @@ def train_linear_epochs(
     describe(&table, parameters, X, labels, orders, row_weights, &n_rows)
     rates = plain_array(plan.rates, "rates", cnp.NPY_DOUBLE, 1)
     shape[0] = cnp.PyArray_DIM(<cnp.ndarray> orders, 0)
-    shape[1] = 2
+    shape[1] = 3          # of which the last is ours
     shape[2] = (n_rows + batch_size - 1) // batch_size
     if cnp.PyArray_DIM(rates, 0) != shape[0] * shape[2]:
         raise ValueError(
@@ -563,7 +586,7 @@ def train_linear_epochs(
         unpad(space.first, space.width, first)
     if second is not None:
         unpad(space.second, space.width, second)
-    return figures[:n_done]
+    return figures[:n_done, :2]
 
 
 ctypedef fused source:
@@ -738,8 +761,7 @@ def linear_loss_and_grad(
     cdef Table table
     cdef Workspace space
     cdef Py_ssize_t n_rows
-    cdef double loss = 0.0
-    cdef double correct = 0.0
+    cdef Tally tally = nothing()
     cdef int type_number = type_of_table(parameters, "parameters", False)
     cdef cnp.ndarray gradient
     cdef environment saved
@@ -751,10 +773,10 @@ def linear_loss_and_grad(
     state = allow_threads(n_rows * table.n_features)
     saved = enter_environment()
     if type_number == cnp.NPY_FLOAT:
-        add_gradient[float](&table, &head, &space, 0, n_rows, False, NULL, 0.0, &loss, &correct)
+        add_gradient[float](&table, &head, &space, 0, n_rows, False, NULL, 0.0, &tally)
     else:
-        add_gradient[double](&table, &head, &space, 0, n_rows, False, NULL, 0.0, &loss, &correct)
+        add_gradient[double](&table, &head, &space, 0, n_rows, False, NULL, 0.0, &tally)
     leave_environment(saved)
     end_allow_threads(state)
     unpad(space.gradient, space.width, gradient)
-    return loss / losses_of_row(&head, table.n_classes), correct, gradient
+    return sum_of_losses(&tally) / losses_of_row(&head, table.n_classes), tally.correct, gradient

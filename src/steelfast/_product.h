@@ -208,7 +208,6 @@ STEELFAST_LINEAR(d, D, double)
         STEELFAST_VECTOR_##T sum, more;                                                                           \
         const ptrdiff_t lanes = sizeof(sum) / sizeof(type);                                                       \
         ptrdiff_t r, c, other; /* two registers of columns; at the end maybe the same one twice */                \
-        STEELFAST_PRODUCT(M, T, type)                                                                             \
         for (c = 0; c < width; c = other + lanes) {                                                               \
             other = width - c < 2 * lanes ? c : c + lanes;                                                        \
             sum = add ? STEELFAST_LOAD_##T(bias + c) : STEELFAST_SPLAT_##T(0);                                    \
@@ -222,6 +221,7 @@ STEELFAST_LINEAR(d, D, double)
             STEELFAST_STORE_##T(bias + c, sum);                                                                   \
             STEELFAST_STORE_##T(bias + other, more);                                                              \
         }                                                                                                         \
+        STEELFAST_PRODUCT(M, T, type)                                                                             \
     }
 
 /* gradient[k, c] = sum over r of rows[r][k] * slopes[r, c], its last row the sum of the slopes; or that added to it.

@@ -51,6 +51,13 @@ Activation = Literal["relu", "tanh"]
 FloatName = Literal["float64", "float32"]
 Callback = Callable[[Epoch], bool | None]
 
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "loss": get_args(Loss),
+    "optimizer": get_args(OptimizerName),
+    "schedule": get_args(Schedule),
+    "activation": get_args(Activation),
+    "dtype": get_args(FloatName),
+}
 _OPTIMIZERS: Mapping[str, Callable[[LearningRate], Optimizer]] = {
     "sgd": SGD,
     "momentum": Momentum,
@@ -521,11 +528,9 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _settings(self) -> _Settings:
         """The parameters, checked."""
-        head = HEADS[as_choice(self.loss, "loss", get_args(Loss))]
-        as_choice(self.optimizer, "optimizer", get_args(OptimizerName))
-        as_choice(self.schedule, "schedule", get_args(Schedule))
-        as_choice(self.activation, "activation", get_args(Activation))
-        as_choice(self.dtype, "dtype", get_args(FloatName))
+        for name, choices in _CHOICES.items():
+            as_choice(getattr(self, name), name, choices)
+        head = HEADS[self.loss]
         hidden = as_sizes(self.hidden_layer_sizes)
         shape = _Shape(
             loss=head.name,
