@@ -6,6 +6,8 @@ build that fits the processor. Everything else about the package stands in pypro
 
 import os
 import re
+import shlex
+import subprocess
 import sys
 import sysconfig
 
@@ -71,6 +73,22 @@ else:
         COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
         LINK += ["-fsanitize=address,undefined"]
 
+# In the 32 registers of AVX-512 there is room to begin what waits before what does not, which gcc leaves to the
+# processor: softmax of doubles up to a quarter faster. With 16 registers, and for the losses of a few rows, slower.
+SCHEDULE = ["-fschedule-insns", "-fsched-pressure"]
+SCHEDULED = {("x86_64_v4", "_softmax"), ("x86_64_v4", "_linear")}
+
+
+def is_understood(flags: list[str]) -> bool:
+    """Whether the compiler that will be called knows them; clang refuses the second of SCHEDULE."""
+    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    try:
+        tried = subprocess.run([*command, *flags, "-fsyntax-only", "-x", "c", os.devnull], capture_output=True)
+    except OSError:
+        return False
+    return tried.returncode == 0
+
+
 MACROS = [
     ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
     ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
@@ -118,7 +136,10 @@ def cythonized(extensions: list[Extension], name: str, flags: list[str]) -> list
 
 
 ext_modules = cythonized([extension("_processor", "_processor")], "processor", [])
+schedule = [] if MSVC or DEBUG or not is_understood(SCHEDULE) else SCHEDULE
 for name, flags in INSTRUCTION_SETS.items():
-    ext_modules += cythonized([extension(f"_isa.{name}.{k}", k) for k in KERNELS], name, flags)
+    for k in KERNELS:
+        more = schedule if (name, k) in SCHEDULED else []
+        ext_modules += cythonized([extension(f"_isa.{name}.{k}", k)], name, flags + more)
 
 setup(ext_modules=ext_modules, options={"build_ext": {"parallel": os.cpu_count()}})
