@@ -29,6 +29,7 @@ from libc.string cimport memcpy, memset
 
 from steelfast._elementary cimport (
     HAS_FMA,
+    REGISTER,
     exp_base,
     exp_far,
     exp_pair,
@@ -67,6 +68,7 @@ cdef enum:
     BLOCK = 2048          # LANES * TILES
     FETCHED = 1536        # bytes of a block of rows from which on it is fetched ahead
     NEAR = 7168           # bytes up to which what is fetched ahead goes to the first cache, see `is_far`; measured
+    FEW = 6               # rows from which on a block that is not full is turned in squares too
     PART = 8              # the most tiles that a loop works on before the next one does, and more is fetched
     RUN = 256             # the most entries of a long row that are worked on at a time
 
@@ -128,8 +130,22 @@ cdef inline void load_rows(
     Py_ssize_t n_rows, Py_ssize_t n_classes, floating* block,
 ) noexcept nogil:
     """The first LANES of n_rows rows, transposed: block[j · LANES + i] is class j of row i. Missing rows are zero."""
+    cdef floating copy[BLOCK + REACH]
+    cdef Py_ssize_t group = REGISTER // <Py_ssize_t> sizeof(floating)
+    cdef Py_ssize_t n = n_rows * n_classes
+    cdef Py_ssize_t n_lanes = (n_rows + group - 1) // group * group
     cdef Py_ssize_t i, j
-    if n_rows < LANES:
+    if FEW <= n_rows < LANES and class_stride == 1 and row_stride == n_classes:
+        # a register that is read from what single stores have just written waits until they are through
+        memcpy(copy, source, n * sizeof(floating))
+        memset(copy + n, 0, (n_lanes * n_classes + REACH - n) * sizeof(floating))
+        if n_lanes < LANES:
+            memset(block, 0, n_classes * LANES * sizeof(floating))
+        if floating is float:
+            rows_to_tiles_f(copy, n_classes, n_lanes, block)
+        else:
+            rows_to_tiles_d(copy, n_classes, n_lanes, block)
+    elif n_rows < LANES:
         memset(block, 0, n_classes * LANES * sizeof(floating))
         for i in range(n_rows):
             for j in range(n_classes):
@@ -154,8 +170,15 @@ cdef inline void store_rows(
 ) noexcept nogil:
     """The first LANES of n_rows rows from their tiles. Where the rows after them in memory are neither an input
     that is still to be read nor a result that is already written, they may be touched."""
+    cdef floating copy[BLOCK + REACH]
     cdef Py_ssize_t i, j
-    if row_stride == 1 and n_rows >= LANES:
+    if n_classes > 1 and FEW <= n_rows < LANES and class_stride == 1 and row_stride == n_classes:
+        if floating is float:
+            tiles_to_rows_f(block, n_classes, (n_rows + 3) // 4 * 4, copy)
+        else:
+            tiles_to_rows_d(block, n_classes, (n_rows + 3) // 4 * 4, copy)
+        memcpy(target, copy, n_rows * n_classes * sizeof(floating))
+    elif row_stride == 1 and n_rows >= LANES:
         store_columns(block, target, class_stride, n_classes)
         fetch_columns(target, class_stride, n_classes)
     elif rows_after_are_unread and roomy(row_stride, class_stride, n_classes, n_rows - LANES):
@@ -199,21 +222,34 @@ cdef inline void fetch_part(const floating* rows, Py_ssize_t first, Py_ssize_t n
         fetch(rows + first * LANES, n_tiles * LANES * sizeof(floating), far)
 
 
+cdef inline void load_tail(const floating* source, Py_ssize_t n, floating padding, floating* tile) noexcept nogil:
+    """Fewer than LANES entries as a tile: by a masked load, where there is one, for a register that is read from what
+    single stores have just written waits until they are through."""
+    cdef Py_ssize_t lane
+    cdef floating x
+    for lane in range(LANES):
+        x = padding
+        if lane < n:
+            x = source[lane]
+        tile[lane] = x
+
+
 cdef inline Py_ssize_t load_run(
     const floating* source, Py_ssize_t stride, Py_ssize_t n, floating padding, floating* block,
 ) noexcept nogil:
     """Up to BLOCK neighbouring entries as tiles, the last one padded; returns the number of tiles."""
+    cdef Py_ssize_t n_whole = n // LANES * LANES
     cdef Py_ssize_t k
     if stride == 1:
-        memcpy(block, source, n * sizeof(floating))
+        memcpy(block, source, n_whole * sizeof(floating))
+        if n_whole < n:
+            load_tail(source + n_whole, n - n_whole, padding, block + n_whole)
     else:
         for k in range(n):
             block[k] = source[k * stride]
-    k = n
-    while k % LANES:
-        block[k] = padding
-        k += 1
-    return k // LANES
+        for k in range(n, (n + LANES - 1) // LANES * LANES):
+            block[k] = padding
+    return (n + LANES - 1) // LANES
 
 
 cdef inline void store_run(const floating* block, floating* target, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
