@@ -80,11 +80,11 @@ SCHEDULED = {("x86_64_v4", "_softmax"), ("x86_64_v4", "_linear")}
 
 
 def is_understood(flags: list[str]) -> bool:
-    """Whether the compiler that will be called knows them; clang refuses the second of SCHEDULE."""
-    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    """Whether the compiler knows them, the one of $CC or of Python; clang refuses the second of SCHEDULE."""
     try:
+        command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
         tried = subprocess.run([*command, *flags, "-fsyntax-only", "-x", "c", os.devnull], capture_output=True)
-    except OSError:
+    except (OSError, ValueError):
         return False
     return tried.returncode == 0
 
@@ -136,7 +136,7 @@ def cythonized(extensions: list[Extension], name: str, flags: list[str]) -> list
 
 
 ext_modules = cythonized([extension("_processor", "_processor")], "processor", [])
-schedule = [] if MSVC or DEBUG or not is_understood(SCHEDULE) else SCHEDULE
+schedule = SCHEDULE if X86_64 and not MSVC and not DEBUG and is_understood(SCHEDULE) else []
 for name, flags in INSTRUCTION_SETS.items():
     for k in KERNELS:
         more = schedule if (name, k) in SCHEDULED else []

@@ -381,7 +381,7 @@ def test_a_label_that_is_no_number_is_not_right(n_classes):
 @every_dtype
 @pytest.mark.parametrize("n_rows", [1, 8, 9, 16, 23, 100])
 def test_small_losses_keep_their_digits_in_a_sum(n_rows, dtype):
-    """Whether each is a logarithm of its own, as where rows have weights, or two are one."""
+    """Whether each is a logarithm of its own, as where rows have weights, or all are one."""
     rng = np.random.default_rng(n_rows)
     labels = rng.integers(0, 7, n_rows)
     logits = rng.normal(size=(n_rows, 7)).astype(dtype)

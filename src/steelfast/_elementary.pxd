@@ -476,7 +476,10 @@ cdef inline floating log_of_ratio(
 
 
 cdef inline floating log1p(floating x, floating x_low, floating* low) noexcept nogil:
-    """log(1 + x + x_low) as a pair, for -1/2 <= x < 2**60: the result alone is within one unit in the last place."""
+    """log(1 + x + x_low) as a pair, for -1/2 <= x < 2**60, in double 2**1000.
+
+    The result alone is within one unit in the last place.
+    """
     cdef floating y_low, k, inverse_power, f, f_low
     cdef floating y = two_sum(<floating>1.0, x, &y_low)
     y_low = y_low + x_low

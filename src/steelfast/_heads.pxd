@@ -28,7 +28,7 @@ from steelfast._rows cimport (
 )
 
 cdef enum:
-    FOLDED = 8            # half of LANES
+    FOLDED = 8            # half of LANES: what is left of them after one folding
 
 cdef enum HeadKind:
     # what stands on the logits; of the last the gradient is that without the slope of the sigmoid
@@ -135,6 +135,17 @@ cdef inline void softmax_tiles(
             tiles[j * LANES + lane] = mine if numbers[j] == place else e
 
 
+cdef inline double sum_in_pairs(const floating* lanes) noexcept nogil:
+    """In double, for a loss may be next to the largest float; one after the other would wait for each other."""
+    cdef double sums[FOLDED]
+    cdef Py_ssize_t lane
+    for lane in range(FOLDED):
+        sums[lane] = <double> lanes[lane] + <double> lanes[lane + FOLDED]
+    for lane in range(FOLDED // 2):
+        sums[lane] = sums[lane] + sums[lane + FOLDED // 2]
+    return (sums[0] + sums[2]) + (sums[1] + sums[3])
+
+
 cdef inline void add_losses(
     const floating* excess, const floating* distance, const floating* weight, Tally* tally,
 ) noexcept nogil:
@@ -145,24 +156,19 @@ cdef inline void add_losses(
     """
     cdef floating products[LANES]
     cdef floating far[LANES]
-    cdef double sums[FOLDED]             # for a loss may be next to the largest float
     cdef double product
     cdef Py_ssize_t lane
     for lane in range(LANES):
         products[lane] = excess[lane] if weight[lane] != <floating>0.0 else <floating>0.0
         far[lane] = distance[lane] if weight[lane] != <floating>0.0 else <floating>0.0
-    # in pairs: additions that wait for each other are a twentieth of an epoch
     for lane in range(FOLDED):
         products[lane] = products[lane] + (products[lane + FOLDED] + products[lane] * products[lane + FOLDED])
-        sums[lane] = <double> far[lane] + <double> far[lane + FOLDED]
     for lane in range(FOLDED // 2):
         products[lane] = products[lane] + (products[lane + FOLDED // 2] + products[lane] * products[lane + FOLDED // 2])
-        sums[lane] = sums[lane] + sums[lane + FOLDED // 2]
     for lane in range(FOLDED // 4):
         products[lane] = products[lane] + (products[lane + FOLDED // 4] + products[lane] * products[lane + FOLDED // 4])
-        sums[lane] = sums[lane] + sums[lane + FOLDED // 4]
     product = <double> (products[0] + (products[1] + products[0] * products[1]))
-    tally.loss += sums[0] + sums[1]
+    tally.loss += sum_in_pairs(far)
     tally.excess = tally.excess + (product + tally.excess * product)
     if tally.excess > 1e200:             # beside which 1 is nothing
         tally.loss += log(tally.excess)
@@ -272,7 +278,6 @@ cdef inline void few_classes(
     cdef floating low, x
     cdef Py_ssize_t group = REGISTER // <Py_ssize_t> sizeof(floating)
     cdef Py_ssize_t i, j, lane, n, n_lanes
-    cdef double total_loss = 0.0
     cdef double total_correct = 0.0
     cdef bint tied
     if n_classes < 1:
@@ -340,13 +345,11 @@ cdef inline void few_classes(
                 if head.cap != 0.0:
                     for lane in range(n):
                         losses[lane] = capped(losses[lane], head.cap)
-            for lane in range(n_lanes):
-                losses[lane] = weight[lane] * losses[lane]
-            for lane in range(n):
-                total_loss += losses[lane]
+            for lane in range(LANES):
+                losses[lane] = weight[lane] * losses[lane] if weight[lane] != <floating>0.0 else <floating>0.0
+            tally.loss += sum_in_pairs(losses)
         for lane in range(n):
             total_correct += right[lane]
-    tally.loss += total_loss
     tally.correct += total_correct
 
 

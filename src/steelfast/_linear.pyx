@@ -260,7 +260,7 @@ cdef void epoch(
 cdef Py_ssize_t epochs(
     Table* table, const Head* head, const Workspace* space, Py_ssize_t n_epochs, Py_ssize_t n_rows,
     Py_ssize_t batch_size, double l2, const Rule* rule, const double* rates, Py_ssize_t number, floating example,
-    double* figures,
+    double* figures, double* excesses,
 ) noexcept nogil:
     """One after the other; returns how many, the last of which may have left the finite numbers."""
     cdef const floating* parameters = <const floating*> space.parameters
@@ -272,7 +272,7 @@ cdef Py_ssize_t epochs(
     while n_done < n_epochs and check == 0.0:
         epoch(
             table, head, space, n_rows, batch_size, l2, rule, rates, number, example, figures, figures + n_steps,
-            figures + 2 * n_steps)
+            excesses)
         for k in range(n_steps):
             check += figures[k] - figures[k]                # 0, or NaN
         for k in range((table.n_features + 1) * space.width):
@@ -281,7 +281,7 @@ cdef Py_ssize_t epochs(
         table.order += n_rows
         rates += n_steps
         number += n_steps
-        figures += 3 * n_steps
+        figures += 2 * n_steps
     leave_environment(saved)
     return n_done
 
@@ -536,7 +536,7 @@ def train_linear_epochs(
     cdef Rule rule
     cdef Py_ssize_t n_rows, n_done
     cdef cnp.npy_intp shape[3]
-    cdef cnp.ndarray figures
+    cdef cnp.ndarray figures, excesses
     cdef int type_number = type_of_table(parameters, "parameters", True)
     cdef cnp.ndarray rates
     cdef Py_ssize_t number = plan.number
@@ -547,7 +547,7 @@ def train_linear_epochs(
     describe(&table, parameters, X, labels, orders, row_weights, &n_rows)
     rates = plain_array(plan.rates, "rates", cnp.NPY_DOUBLE, 1)
     shape[0] = cnp.PyArray_DIM(<cnp.ndarray> orders, 0)
-    shape[1] = 3          # of which the last is ours
+    shape[1] = 2
     shape[2] = (n_rows + batch_size - 1) // batch_size
     if cnp.PyArray_DIM(rates, 0) != shape[0] * shape[2]:
         raise ValueError(
@@ -564,6 +564,7 @@ def train_linear_epochs(
     rule.decoupled = plan.decoupled
     _memory = workspace_for(&table, min(batch_size, n_rows), type_number, &space)
     figures = new_array(3, shape, cnp.NPY_DOUBLE)
+    excesses = new_array(1, &shape[2], cnp.NPY_DOUBLE)
     pad(parameters, space.parameters, space.width)
     if first is not None:
         pad(first, space.first, space.width)
@@ -573,12 +574,12 @@ def train_linear_epochs(
     if type_number == cnp.NPY_FLOAT:
         n_done = epochs[float](
             &table, &head, &space, shape[0], n_rows, batch_size, l2, &rule, <double*> cnp.PyArray_DATA(rates), number,
-            0.0, <double*> cnp.PyArray_DATA(figures),
+            0.0, <double*> cnp.PyArray_DATA(figures), <double*> cnp.PyArray_DATA(excesses),
         )
     else:
         n_done = epochs[double](
             &table, &head, &space, shape[0], n_rows, batch_size, l2, &rule, <double*> cnp.PyArray_DATA(rates), number,
-            0.0, <double*> cnp.PyArray_DATA(figures),
+            0.0, <double*> cnp.PyArray_DATA(figures), <double*> cnp.PyArray_DATA(excesses),
         )
     end_allow_threads(state)
     unpad(space.parameters, space.width, parameters)
@@ -586,7 +587,7 @@ def train_linear_epochs(
         unpad(space.first, space.width, first)
     if second is not None:
         unpad(space.second, space.width, second)
-    return figures[:n_done, :2]
+    return figures[:n_done]
 
 
 ctypedef fused source:

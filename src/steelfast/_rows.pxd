@@ -172,6 +172,7 @@ cdef inline void store_rows(
     that is still to be read nor a result that is already written, they may be touched."""
     cdef floating copy[BLOCK + REACH]
     cdef Py_ssize_t i, j
+    # of a single class a tile is all that there is; in squares those after it would be read
     if n_classes > 1 and FEW <= n_rows < LANES and class_stride == 1 and row_stride == n_classes:
         if floating is float:
             tiles_to_rows_f(block, n_classes, (n_rows + 3) // 4 * 4, copy)

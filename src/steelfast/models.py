@@ -109,10 +109,7 @@ class LinearModel:
     """
 
     def __init__(self, weights: Array, bias: Array) -> None:
-        n_features, n_classes = weights.shape
-        parameters = np.empty((n_features + 1, n_classes), weights.dtype)
-        parameters[:-1], parameters[-1] = weights, bias
-        self.parameters: tuple[Array, ...] = (parameters,)
+        self.parameters: tuple[Array, ...] = (np.ascontiguousarray(np.vstack([weights, bias])),)
 
     def __repr__(self) -> str:
         n_features, n_classes = self.weights.shape

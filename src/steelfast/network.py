@@ -319,7 +319,7 @@ class _Passes:
 
 def as_sizes(x: object) -> tuple[int, ...]:
     """Widths of hidden layers, from those that a user gives, or from a single one."""
-    sizes: Iterable[object] = x if isinstance(x, (tuple, Sequence, np.ndarray)) else [x]
+    sizes: Iterable[object] = x if isinstance(x, (Sequence, np.ndarray)) else [x]
     return tuple(as_count(size, "each of hidden_layer_sizes", 1) for size in sizes)
 
 

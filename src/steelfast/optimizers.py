@@ -223,11 +223,9 @@ class _Base:
     def _rates(self, n_before: int, n_steps: int) -> NDArray[np.float64]:
         rate = self.learning_rate
         if isinstance(rate, float):
-            rates = np.empty(n_steps)
-            rates.fill(rate)
-            return rates
-        scheduled = rate(np.arange(n_before, n_before + n_steps))
-        return as_weights(scheduled, "what the schedule learning_rate gives", (n_steps,), np.dtype(np.float64))
+            return np.full(n_steps, rate)
+        rates = rate(np.arange(n_before, n_before + n_steps))
+        return as_weights(rates, "what the schedule learning_rate gives", (n_steps,), np.dtype(np.float64))
 
     def _state_of(self, parameter: Array) -> _State:
         key = id(parameter)
