@@ -109,7 +109,7 @@ class LinearModel:
     """
 
     def __init__(self, weights: Array, bias: Array) -> None:
-        self.parameters: tuple[Array, ...] = (np.ascontiguousarray(np.vstack([weights, bias])),)
+        self.parameters: tuple[Array, ...] = (np.ascontiguousarray(np.concatenate((weights, np.atleast_2d(bias)))),)
 
     def __repr__(self) -> str:
         n_features, n_classes = self.weights.shape
