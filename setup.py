@@ -45,6 +45,17 @@ if X86_64:
         "x86_64_v4": ["/arch:AVX512"] if MSVC else ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
 
+
+def is_understood(flags: list[str]) -> bool:
+    """Whether the compiler knows them, the one of $CC or of Python; clang refuses what it has never heard of."""
+    try:
+        command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+        tried = subprocess.run([*command, *flags, "-fsyntax-only", "-x", "c", os.devnull], capture_output=True)
+    except (OSError, ValueError):
+        return False
+    return tried.returncode == 0
+
+
 if MSVC:
     COMPILE = ["/O2", "/fp:precise"]
     LINK = []
@@ -58,8 +69,8 @@ else:
     COMPILE += ["--param=max-completely-peel-times=4", "-fno-inline-functions-called-once"]
     # nor what it fears could overflow; Python's own flags say so too, if nobody has replaced them
     COMPILE += ["-fwrapv"]
-    # nor may it make a call, or a slow instruction, of a loop that fills or copies a few registers
-    COMPILE += ["-fno-tree-loop-distribute-patterns"]
+    # nor may it make a call, or a slow instruction, of a loop that fills or copies a few registers; clang 14 refuses it
+    COMPILE += [flag for flag in ["-fno-tree-loop-distribute-patterns"] if is_understood([flag])]
     # where a loop happens to begin may make it a tenth slower; the third is for loops that gcc takes for seldom used
     COMPILE += ["-falign-functions=64", "-falign-loops=32", "--param=align-threshold=65536"]
     # NumPy's headers and Cython's own code; and clang, of an | that is there to have no branch
@@ -77,16 +88,6 @@ else:
 # processor: softmax of doubles up to a quarter faster. With 16 registers, and for the losses of a few rows, slower.
 SCHEDULE = ["-fschedule-insns", "-fsched-pressure"]
 SCHEDULED = {("x86_64_v4", "_softmax"), ("x86_64_v4", "_linear")}
-
-
-def is_understood(flags: list[str]) -> bool:
-    """Whether the compiler knows them, the one of $CC or of Python; clang refuses the second of SCHEDULE."""
-    try:
-        command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-        tried = subprocess.run([*command, *flags, "-fsyntax-only", "-x", "c", os.devnull], capture_output=True)
-    except (OSError, ValueError):
-        return False
-    return tried.returncode == 0
 
 
 MACROS = [
