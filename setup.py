@@ -19,6 +19,7 @@ KERNELS = ["_softmax", "_losses", "_linear", "_layers", "_updates"]
 # what they include and cimport
 HEADERS = [
     "_elementary.h",
+    "_exp.h",
     "_product.h",
     "_transpose.h",
     "_arrays.pxd",

@@ -186,15 +186,6 @@ cdef inline floating exp_base(floating anchor) noexcept nogil:
         )
 
 
-cdef inline floating exp_rescale(floating base, floating other) noexcept nogil:
-    """2**(EXP_SCALE + k - m) for the bases of k and m from `exp_base`, where it is a normal number: what was reduced by
-    `base`, times 2**-EXP_SCALE and this, is as if reduced by `other`."""
-    if floating is float:
-        return power_f(exp_base(<float>0.0) + (other - base))
-    else:
-        return power_d(exp_base(0.0) + (other - base))
-
-
 cdef inline floating exp_reduced(
     floating x, floating near, floating base, floating* k, floating* shifted,
 ) noexcept nogil:

@@ -27,6 +27,7 @@ from steelfast._rows cimport (
     exp_block_apart,
     exp_of_maximum,
     exp_row_apart,
+    exps_of_maxima,
     fill_lanes,
     logsumexp_lanes,
     logsumexp_of,
@@ -34,6 +35,7 @@ from steelfast._rows cimport (
     prepared,
     put,
     range_of_exp,
+    renew_pairs,
     row_is_defined,
     scale_block,
     scale_row,
@@ -52,19 +54,21 @@ cdef enum ElementLoss:
 
 cdef inline floating gradient_entry(
     floating e, floating target, floating target_low, floating total, floating factor, floating factor_low,
-    floating top, floating rest,
+    floating top, floating rest, bint whole,
 ) noexcept nogil:
     """total · p - target, where total is the sum of the row's targets and factor · e = total · p; of the largest
     probabilities, whose e is 0 here, `top` is total · p.
 
     Where the target has most of the row's weight and p is the largest probability this is the difference of two
     numbers that may be nearly equal: (total - target) - total · (1 - p) is the same, and `rest`, total · (1 - p),
-    is known from the sum of the others.
+    is known from the sum of the others. `whole`: the target is known to be all of the total, and twice what is left
+    where p is one half; else it may be next to nothing.
     """
     cdef bint largest = e == <floating>0.0
     cdef floating near = (total - target) - rest
     cdef floating start = (top if largest else <floating>0.0) - target
-    cdef floating far = multiply_add(e, factor, start) + (e * factor_low - target_low)
+    cdef floating low = e * factor_low - target_low
+    cdef floating far = multiply_add(e, factor, start) + low if whole else multiply_add(e, factor, start + low)
     return near if largest & (target + target > total) else far
 
 
@@ -138,8 +142,8 @@ cdef inline void label_block(
     range_of_exp(maximum, least, base)
     exp_block_apart(
         block, block, n_classes, maximum, least, base, False, others, others_low, ties, next_rows, place)
-    for lane in range(LANES):
-        largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
+    renew_pairs(others, others_low)
+    exps_of_maxima(maximum, False, largest, largest_low)
     if losses != NULL:
         logsumexp_lanes(maximum, others, others_low, ties, largest, largest_low, factor, factor_low)
         for lane in range(LANES):
@@ -156,7 +160,7 @@ cdef inline void label_block(
         for lane in range(LANES):
             label_grad[lane] = gradient_entry(
                 label_grad[lane], total[lane], total_low[lane], total[lane], factor[lane], factor_low[lane],
-                top[lane], rest[lane],
+                top[lane], rest[lane], True,
             )
         fill_lanes(<floating>0.0, marks)
         scale_block(block, block, n_classes, factor, factor_low, marks, top)
@@ -181,7 +185,7 @@ cdef inline floating label_row(
     label_logit = prepared(row[label], maximum, defined)
     exp_row_apart(row, 1, n_classes, ahead, maximum, defined, block, grad, 1, others, others_low, ties)
     anchor = anchor_of(maximum)
-    largest = exp_of_maximum(anchor, &largest_low)
+    largest = exp_of_maximum(anchor, False, &largest_low)
     logsumexp = logsumexp_of(anchor, others[0], others_low[0], ties[0], largest, largest_low, &low)
     loss = label_loss(weight, label_logit, logsumexp, low)
     if grad != NULL:
@@ -190,7 +194,7 @@ cdef inline floating label_row(
             others[0], others_low[0], ties[0], largest, largest_low, total, low, &factor_low, &top, &rest,
         )
         entry = block[label] if n_classes <= BLOCK else grad[label]
-        entry = gradient_entry(entry, total, low, total, factor, factor_low, top, rest)
+        entry = gradient_entry(entry, total, low, total, factor, factor_low, top, rest, True)
         scale_row(block, grad, 1, n_classes, factor, factor_low, True, <floating>0.0, top)
         grad[label] = entry
     return loss

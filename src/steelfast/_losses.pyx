@@ -67,6 +67,7 @@ from steelfast._rows cimport (
     exp_block_apart,
     exp_of_maximum,
     exp_row_apart,
+    exps_of_maxima,
     fetch,
     fetch_part,
     fill_lanes,
@@ -80,6 +81,7 @@ from steelfast._rows cimport (
     maximum_block,
     maximum_row,
     range_of_exp,
+    renew_pairs,
     row_is_defined,
     rows_ahead,
     settle,
@@ -306,7 +308,7 @@ cdef inline void gradient_block(
             # as the sum of the targets is scaled: a target that is all of it must stay equal to it
             target = pair_times_pair(targets[j * LANES + lane], <floating>0.0, scale, scale_low, &low)
             block[j * LANES + lane] = gradient_entry(
-                block[j * LANES + lane], target, low, sum_, f, f_low, scaled_top, beyond,
+                block[j * LANES + lane], target, low, sum_, f, f_low, scaled_top, beyond, False,
             )
 
 
@@ -398,8 +400,8 @@ cdef void few_with_targets(
         rows_ahead(logits, first + LANES, n_classes, 1, n_rows - LANES, n_classes),
         rows_ahead(grad, first, n_classes, 1, n_rows, n_classes),
     )
-    for lane in range(LANES):
-        largest[lane] = exp_of_maximum(maximum[lane], &largest_low[lane])
+    renew_pairs(others, others_low)
+    exps_of_maxima(maximum, False, largest, largest_low)
     if losses != NULL:
         for lane in range(LANES):
             losses[lane] = loss_with_targets(
@@ -485,7 +487,7 @@ cdef floating many_with_targets(
     sum_lanes(total, total_low)
     sum_lanes(distance, distance_low)
     exp_row_apart(row, 1, n_classes, n_classes, maximum, defined, block, exps, 1, others, others_low, ties)
-    largest = exp_of_maximum(anchor_of(maximum), &largest_low)
+    largest = exp_of_maximum(anchor_of(maximum), False, &largest_low)
     loss = loss_with_targets(
         distance[0], distance_low[0], total[0], total_low[0], others[0], others_low[0], ties[0], largest, largest_low,
     )

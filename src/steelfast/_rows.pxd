@@ -36,7 +36,6 @@ from steelfast._elementary cimport (
     exp_parts_loose,
     exp_parts_tight,
     exp_reach,
-    exp_rescale,
     exp_scale,
     exp_twice,
     exp_unscale,
@@ -46,10 +45,19 @@ from steelfast._elementary cimport (
     log_of_reduced_ratio,
     multiply_add,
     pair_times_pair,
+    power_d,
+    power_f,
     reduced_ratio,
     times_pair,
     two_sum,
 )
+
+cdef extern from "_exp.h" nogil:
+    bint HAS_TABLE "STEELFAST_TABLE"
+    int STEPS_F "STEELFAST_STEPS_F"
+    int STEPS_D "STEELFAST_STEPS_D"
+    void reduce_f "steelfast_reduce_f"(const float*, Py_ssize_t, const float*, const float*, bint, float*, float*)
+    void reduce_d "steelfast_reduce_d"(const double*, Py_ssize_t, const double*, const double*, bint, double*, double*)
 
 cdef extern from "_transpose.h" nogil:
     enum:
@@ -527,13 +535,41 @@ cdef inline void end_sums(floating* total, floating* total_low) noexcept nogil:
         total_low[lane] += low
 
 
+cdef inline void renew_pairs(floating* sums, floating* sums_low) noexcept nogil:
+    """What many small terms, all of one sign, have left in the low parts goes to the sums: at the end of a row."""
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        sums[lane] = two_sum(sums[lane], sums_low[lane], &sums_low[lane])
+
+
 cdef inline void settle_sums(floating* sums, floating* sums_low) noexcept nogil:
-    """After a run of a long row: what many small terms have left in the low parts goes to the sums, or it would not
-    be low any more. In double once at the end will do."""
+    """The same after a run of a long row, or what is low would not be low any more. In double once at the end will do."""
     cdef Py_ssize_t lane
     if floating is float:
         for lane in range(LANES):
             sums[lane] = fast_two_sum(sums[lane], sums_low[lane], &sums_low[lane])
+
+
+cdef inline floating base_of(floating anchor) noexcept nogil:
+    """What `reduce_part` reduces a row with this maximum by: `exp_base`, but in the steps of the table."""
+    cdef floating zero, k
+    if floating is float:
+        zero = <float>12582912.0
+        k = exp_base(anchor) - zero
+        return zero + k * STEPS_F
+    else:
+        zero = 6755399441055744.0
+        k = exp_base(anchor) - zero
+        return zero + k * STEPS_D
+
+
+cdef inline floating rescale(floating base, floating other) noexcept nogil:
+    """2**(EXP_SCALE + k - m) for the bases of k and m from `base_of`, where it is a normal number: what was reduced by
+    `base`, times 2**-EXP_SCALE and this, is as if reduced by `other`."""
+    if floating is float:
+        return power_f(exp_base(<float>0.0) + (other - base) / STEPS_F)
+    else:
+        return power_d(exp_base(0.0) + (other - base) / STEPS_D)
 
 
 cdef inline void range_of_exp(const floating* maximum, floating* least, floating* base) noexcept nogil:
@@ -541,7 +577,7 @@ cdef inline void range_of_exp(const floating* maximum, floating* least, floating
     cdef Py_ssize_t lane
     for lane in range(LANES):
         least[lane] = maximum[lane] - exp_reach(maximum[lane])
-        base[lane] = exp_base(maximum[lane])
+        base[lane] = base_of(maximum[lane])
 
 
 cdef inline void reduce_part(
@@ -559,6 +595,12 @@ cdef inline void reduce_part(
     cdef floating x, lane_base
     cdef floating row_least = least[0]
     cdef floating row_base = base[0]
+    if HAS_TABLE:
+        if floating is float:
+            reduce_f(logits, n_tiles, least, base, one_row, w, power)
+        else:
+            reduce_d(logits, n_tiles, least, base, one_row, w, power)
+        return
     for j in range(n_tiles):
         for lane in range(LANES):
             x = logits[j * LANES + lane]
@@ -598,18 +640,19 @@ cdef inline void add_part(
 
 
 cdef inline void exp_block(
-    const floating* logits, floating* exps, Py_ssize_t n_tiles,
+    const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* tail,
     const floating* least, const floating* base, bint one_row,
     floating* total, floating* total_low, const floating* next_rows, const floating* place,
 ) noexcept nogil:
-    """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`.
+    """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`. `tail` is one more
+    tile or NULL, worked on with the last ones, for a loop that has only one to do waits for it.
 
     Meanwhile the memory fetches the rows that come next and the place of the results, from `rows_ahead`, with each part
     as much: all of them at once are more than it can take, and it would be waited for. The rows are ordinary or
     prepared: choices beside the inner loop would keep the outer one from being vectorised.
     """
-    cdef floating w[PART * LANES]
-    cdef floating power[PART * LANES]
+    cdef floating w[(PART + 1) * LANES]
+    cdef floating power[(PART + 1) * LANES]
     cdef Py_ssize_t j, n
     cdef bint far = is_far(n_tiles * LANES, 1, <floating>0.0)
     for j from 0 <= j < n_tiles by PART:
@@ -617,6 +660,9 @@ cdef inline void exp_block(
         fetch_part(next_rows, j, n, far)
         fetch_part(place, j, n, far)
         reduce_part(logits + j * LANES, n, least, base, one_row, False, w, power)
+        if tail != NULL and j + n == n_tiles:
+            reduce_part(tail, 1, least, base, one_row, False, w + n * LANES, power + n * LANES)
+            n += 1
         add_part(w, power, n, exps + j * LANES, total, total_low)
 
 
@@ -682,7 +728,7 @@ cdef inline void range_of_others(
     for lane in range(LANES):
         omitted[lane] = <floating>NAN if second[lane] == maximum[lane] else maximum[lane]
         least[lane] = maximum[lane] - exp_reach(maximum[lane])
-        base[lane] = exp_base(larger(second[lane], least[lane]))
+        base[lane] = base_of(larger(second[lane], least[lane]))
 
 
 cdef inline void sum_part(
@@ -731,7 +777,7 @@ cdef inline floating all_but_largest(
 ) noexcept nogil:
     """The sum of all exponentials of a row but one of the largest, as a pair, from `sum_exps_block` and `end_sums`; in
     the scale of `maximum`."""
-    cdef floating scale = exp_rescale(base, exp_base(maximum))
+    cdef floating scale = rescale(base, base_of(maximum))
     cdef floating twice = <floating>1.0 if second == maximum else <floating>0.0
     cdef floating others = two_sum((total * exp_unscale(total)) * scale, -twice * largest, low)
     low[0] = low[0] + ((total_low * exp_unscale(total)) * scale - twice * largest_low)
@@ -754,18 +800,28 @@ cdef inline void add_exps_twice(
             total_low[lane] = total_low[lane] + (low + e_low)
 
 
-cdef inline floating exp_of_maximum(floating anchor, floating* low) noexcept nogil:
-    """The exponential of a row's maximum, in the row's scale, as a pair."""
-    cdef floating power
-    cdef floating w = exp_parts_tight(anchor, exp_base(anchor), &power)
-    return exp_pair(w, power, low)
+cdef inline void exps_of_maxima(const floating* maximum, bint loose, floating* exps, floating* low) noexcept nogil:
+    """The exponential of each row's maximum, in the row's scale, as a pair; `loose`: as it is in `sum_exps_block`."""
+    cdef floating least[LANES]
+    cdef floating base[LANES]
+    cdef floating w[LANES]
+    cdef floating power[LANES]
+    cdef Py_ssize_t lane
+    range_of_exp(maximum, least, base)
+    reduce_part(maximum, 1, least, base, False, loose, w, power)
+    for lane in range(LANES):
+        exps[lane] = exp_pair(w[lane], power[lane], &low[lane])
 
 
-cdef inline floating loose_exp_of_maximum(floating anchor, floating* low) noexcept nogil:
-    """The same as it is in the sums of `sum_exps_block`."""
-    cdef floating power
-    cdef floating w = exp_parts_loose(anchor, exp_base(anchor), &power)
-    return exp_pair(w, power, low)
+cdef inline floating exp_of_maximum(floating anchor, bint loose, floating* low) noexcept nogil:
+    """`exps_of_maxima` of one row."""
+    cdef floating maximum[LANES]
+    cdef floating exps[LANES]
+    cdef floating exps_low[LANES]
+    fill_lanes(anchor, maximum)
+    exps_of_maxima(maximum, loose, exps, exps_low)
+    low[0] = exps_low[0]
+    return exps[0]
 
 
 cdef inline void scale_tiles(
@@ -937,6 +993,7 @@ cdef inline void exp_row(
     cdef floating base[LANES]
     cdef floating* target
     cdef floating* rest
+    cdef floating* joined
     cdef Py_ssize_t length = run_length(maximum)
     cdef bint far = is_far(n_classes, 1, maximum)
     cdef Py_ssize_t j, n, n_direct, n_tiles
@@ -949,15 +1006,19 @@ cdef inline void exp_row(
         n = min(length, n_classes - j)
         fetch_run(row + j * stride + ahead, stride, n, far)
         fetch_run(exps + j * exps_stride, exps_stride, n, far)
-        # whole tiles without a detour
+        # whole tiles without a detour, and what is left of them together with them
         n_direct = n - n % LANES if direct else 0
         target = block + j if fits else exps + j
-        exp_block(row + j, target, n_direct // LANES, least, base, True, total, total_low, NULL, NULL)
-        if n_direct < n:
-            rest = target + n_direct if fits else block
+        rest = target + n_direct if fits else block
+        joined = NULL
+        if fits and 0 < n_direct < n:
+            load_tail(row + j + n_direct, n - n_direct, -<floating>INFINITY, rest)
+            joined = rest
+        exp_block(row + j, target, n_direct // LANES, joined, least, base, True, total, total_low, NULL, NULL)
+        if n_direct < n and joined == NULL:
             n_tiles = load_prepared(
                 row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, rest)
-            exp_block(rest, rest, n_tiles, least, base, True, total, total_low, NULL, NULL)
+            exp_block(rest, rest, n_tiles, NULL, least, base, True, total, total_low, NULL, NULL)
             if not fits:
                 store_run(rest, exps + (j + n_direct) * exps_stride, exps_stride, n - n_direct)
         settle_sums(total, total_low)
@@ -1004,7 +1065,7 @@ cdef inline void exp_row_apart(
         if exps != NULL and n_classes > BLOCK:
             store_run(run, exps + j * exps_stride, exps_stride, n)
     sum_lanes(others, others_low)
-    others[0] = two_sum(others[0], others_low[0], &others_low[0])     # as in `settle_sums`
+    others[0] = two_sum(others[0], others_low[0], &others_low[0])     # as `renew_pairs`
     for lane in range(1, LANES):
         ties[0] += ties[lane]
 

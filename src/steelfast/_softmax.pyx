@@ -55,6 +55,7 @@ from steelfast._rows cimport (
     exp_block,
     exp_of_maximum,
     exp_row,
+    exps_of_maxima,
     fetch_columns,
     fetch_part,
     fill_lanes,
@@ -71,7 +72,6 @@ from steelfast._rows cimport (
     log_prob,
     logsumexp_lanes,
     logsumexp_of,
-    loose_exp_of_maximum,
     maximum_block,
     maximum_row,
     prepared,
@@ -141,12 +141,14 @@ cdef inline void factors_of(
     floating* inverse, floating* inverse_low, floating* largest, floating* largest_prob,
 ) noexcept nogil:
     """What `scale_block` asks of each lane."""
+    cdef floating largest_low[LANES]
     cdef Py_ssize_t lane
     cdef floating low
+    exps_of_maxima(maximum, False, largest, largest_low)
     for lane in range(LANES):
         inverse[lane] = reciprocal(total[lane], total_low[lane], &inverse_low[lane])
-        largest[lane] = exp_of_maximum(maximum[lane], &low)
-        largest_prob[lane] = pair_times_pair(largest[lane], low, inverse[lane], inverse_low[lane], &low)
+        largest_prob[lane] = pair_times_pair(
+            largest[lane], largest_low[lane], inverse[lane], inverse_low[lane], &low)
         # or it may not be the only one that its exponential is rounded to; no other one is 0
         largest[lane] = largest[lane] if largest_prob[lane] > <floating>0.5 else <floating>0.0
 
@@ -176,7 +178,7 @@ cdef void softmax_few(
     start_sums(total, total_low)
     range_of_exp(maximum, least, base)
     exp_block(
-        block, block, n_classes, least, base, False, total, total_low,
+        block, block, n_classes, NULL, least, base, False, total, total_low,
         rows_ahead(logits, LANES, row_stride, class_stride, n_rows - LANES, n_classes),
         rows_ahead(probs, 0, probs_row_stride, probs_class_stride, n_rows, n_classes),
     )
@@ -201,7 +203,7 @@ cdef void softmax_many(
         logits, class_stride, n_classes, ahead, maximum, defined, block, probs, probs_class_stride, total, total_low,
     )
     inverse = reciprocal(total[0], total_low[0], &inverse_low)
-    largest = exp_of_maximum(anchor_of(maximum), &low)
+    largest = exp_of_maximum(anchor_of(maximum), False, &low)
     largest_prob = pair_times_pair(largest, low, inverse, inverse_low, &low)
     scale_row(
         block, probs, probs_class_stride, n_classes, inverse, inverse_low, largest_prob > <floating>0.5, largest,
@@ -252,8 +254,8 @@ cdef void log_few(
         rows_ahead(result, 0, result_row_stride, result_class_stride, n_rows, n_classes if kind == LOG_SOFTMAX else 0),
     )
     end_sums(others, others_low)
+    exps_of_maxima(anchor, True, largest, largest_low)
     for lane in range(LANES):
-        largest[lane] = loose_exp_of_maximum(anchor[lane], &largest_low[lane])
         others[lane] = all_but_largest(
             others[lane], others_low[lane], base[lane], anchor[lane], second[lane], largest[lane], largest_low[lane],
             &others_low[lane])
@@ -306,7 +308,7 @@ cdef void log_many(
     sum_exps_row(
         logits, class_stride, n_classes, ahead, maximum, defined, omitted, least, base, block, total, total_low,
         <floating*> NULL if kind == LOGSUMEXP else result, result_class_stride)
-    largest = loose_exp_of_maximum(anchor[0], &largest_low)
+    largest = exp_of_maximum(anchor[0], True, &largest_low)
     others = all_but_largest(
         total[0], total_low[0], base[0], anchor[0], second[0], largest, largest_low, &others_low)
     value = logsumexp_of(
@@ -369,7 +371,7 @@ cdef inline void sum_columns(
                 fill_lanes(-<floating>INFINITY, block + n_there * LANES)
             if keep:
                 exp_block(
-                    block, block, n_tiles, least, base, False, sums + q * LANES, sums_low + q * LANES, NULL, NULL)
+                    block, block, n_tiles, NULL, least, base, False, sums + q * LANES, sums_low + q * LANES, NULL, NULL)
                 store_columns(
                     block, result + (j + q) * result_class_stride, LANES * result_class_stride, n_there)
             else:
@@ -433,8 +435,8 @@ cdef void log_columns(
     sum_columns(
         False, logits, class_stride, <floating*> NULL, 0, n_classes, omitted, least, base, others, others_low)
     fill_lanes(<floating>1.0, ones)
+    exps_of_maxima(maximum, True, largest, largest_low)
     for lane in range(LANES):
-        largest[lane] = loose_exp_of_maximum(maximum[lane], &largest_low[lane])
         others[lane] = all_but_largest(
             others[lane], others_low[lane], base[lane], maximum[lane], second[lane], largest[lane], largest_low[lane],
             &others_low[lane])
