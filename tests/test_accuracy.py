@@ -423,6 +423,7 @@ def test_torch_agrees_on_sigmoid_cross_entropy():
         ("softmax_cross_entropy_grad", 20),
         ("softmax_cross_entropy_grad, mean", 10),
         ("softmax_cross_entropy, targets", 10),
+        ("softmax_cross_entropy_grad, targets", 10),
     ],
 )
 def test_rows_that_are_made_to_be_hard(name, n_batches, dtype):
@@ -434,14 +435,19 @@ def test_rows_that_are_made_to_be_hard(name, n_batches, dtype):
     assert max(max(errors) for errors in itertools.islice(batches, n_batches)) <= 2
 
 
-def test_the_worst_rows_known():
-    """Of all that was ever looked for; `docs/accuracy.md` gives their errors."""
+def test_rows_that_were_more_than_two_units_off():
+    """Of all that was ever looked for: one term beside many equal ones, and results next to the smallest normal number;
+    a sum whose many small terms pile up in its low part, and the logarithm of which cancels the maximum."""
     beside = float.fromhex("-0x1.8678b8p+5")
     many_equal = np.array([[float.fromhex("-0x1.815554p+5")] + 120 * [beside]], np.float32)
     entries = "-0x1.6a116ed967f14p-2", "-0x1.6192508dab6f9p+9", "-0x1.620e46c1f0741p+9"
     nearly_subnormal = np.array([[float.fromhex(entry) for entry in entries]])
-    for logits, error in (many_equal, 2.06), (nearly_subnormal, 2.13):
-        assert ulp_error(steelfast.softmax(logits), KERNELS["softmax"].exact(logits)).normal < error
+    for logits in many_equal, nearly_subnormal:
+        assert ulp_error(steelfast.softmax(logits), KERNELS["softmax"].exact(logits)).normal < 2
+    piling_up = np.full((1, 117), -6.188235489525596)
+    piling_up[0, 0] = -0.6741327975072939
+    for logits in piling_up, np.tile(piling_up, 3)[:, :129]:
+        assert ulp_error(steelfast.logsumexp(logits), KERNELS["logsumexp"].exact(logits)).normal < 2
 
 
 # ---- the measure itself

@@ -96,6 +96,8 @@ def test_what_is_refused(focal_loss, shape, labels, message):
         focal_loss(np.zeros(shape), np.array(labels, np.intp))
 
 
-@pytest.mark.parametrize("name", ["_elementary.h", "_exp.h", "_transpose.h", "_elementary.pxd", "_rows.pxd", "__init__.py"])
+@pytest.mark.parametrize(
+    "name", ["_elementary.h", "_exp.h", "_transpose.h", "_elementary.pxd", "_rows.pxd", "__init__.py"]
+)
 def test_what_the_example_includes_is_where_get_include_says(name):
     assert (Path(steelfast.get_include()) / name).is_file()

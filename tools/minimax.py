@@ -5,8 +5,8 @@ Remez' exchange algorithm in 60 digits. For exp the polynomial is q in exp(r) = 
 -log(2) / 2 <= r <= log(3 / 2), its first coefficient fixed at 1/2 for float; for log it is R in
 log(1 + f) = 2 s + s z R(z), s = f / (2 + f), z = s², on 2/3 <= 1 + f <= 3/2. Errors are relative to the whole result.
 
-Beside a table of 2**(j / steps) exp need only cover log(2) / steps. The factor c of the table is the best of a search: all
-c with 28 bits for float, 6 · 10⁸ random ones for double.
+Beside a table of 2**(j / steps) exp need only cover log(2) / steps. The factor c of the table is the best that a search
+found: all c with 28 bits for float, 6 · 10⁸ random ones for double.
 """
 
 from collections.abc import Callable, Sequence

@@ -173,17 +173,21 @@ cdef inline floating reciprocal(floating a, floating a_low, floating* low) noexc
 
 # --- exp -----------------------------------------------------------------------------------------------------
 
-cdef inline floating exp_base(floating anchor) noexcept nogil:
-    """What `exp_parts` reduces by for exp(x) · 2**EXP_SCALE / 2**k, where k is the whole number nearest to
-    anchor / log 2: the scale, the bias of the format and -k, in the last bits of a large number."""
+cdef inline floating exp_base_in(int steps, floating anchor) noexcept nogil:
+    """What to reduce by for exp(x) · 2**EXP_SCALE / 2**k, where k is the whole number nearest to anchor / log 2: the
+    scale, the bias of the format and -k, in steps of 2**(1 / steps), in the last bits of a large number."""
+    cdef floating k
     if floating is float:
-        return <float>12582912.0 + (
-            <float>(127 + 64) - (multiply_add(anchor, <float>1.4426950408889634, <float>12582912.0) - <float>12582912.0)
-        )
+        k = multiply_add(anchor, <float>1.4426950408889634, <float>12582912.0) - <float>12582912.0
+        return multiply_add(<float>-steps, k, <float>(12582912 + steps * (127 + 64)))
     else:
-        return 6755399441055744.0 + (
-            <double>(1023 + 512) - (multiply_add(anchor, 1.4426950408889634, 6755399441055744.0) - 6755399441055744.0)
-        )
+        k = multiply_add(anchor, 1.4426950408889634, 6755399441055744.0) - 6755399441055744.0
+        return multiply_add(<double>-steps, k, 6755399441055744.0 + steps * (1023 + 512))
+
+
+cdef inline floating exp_base(floating anchor) noexcept nogil:
+    """What `exp_parts` reduces by: `exp_base_in` whole powers of two."""
+    return exp_base_in(1, anchor)
 
 
 cdef inline floating exp_reduced(
@@ -233,18 +237,21 @@ cdef inline floating exp_series(floating t) noexcept nogil:
 
 
 cdef inline floating exp_parts_near(
-    floating x, floating near, floating base, floating* power,
+    floating x, floating near, floating base, floating* power, floating* low,
 ) noexcept nogil:
-    """The next two, which choose their power of two by x itself and by something less."""
+    """The next two, which choose their power of two by x itself and by something less; `low` is what the last rounding
+    took."""
     cdef floating k, shifted
     cdef floating r = exp_reduced(x, near, base, &k, &shifted)
     cdef floating r_low = k * exp_rest(x)
     cdef floating t = r + r_low
-    cdef floating w
+    cdef floating rest, w
     # where this stands decides which registers gcc takes: up to 9 % of a softmax
     if floating is double:
         power[0] = power_d(shifted)
-    w = r + multiply_add(t * t, exp_series(t), r_low)
+    rest = multiply_add(t * t, exp_series(t), r_low)
+    w = r + rest
+    low[0] = rest - (w - r)
     if floating is float:
         power[0] = power_f(shifted)
     return w
@@ -257,13 +264,15 @@ cdef inline floating exp_parts(floating x, floating base, floating* power) noexc
     multiplies by 2**-EXP_SCALE at the end rounds once, into the subnormal numbers too. For |x| up to exp_reach +
     exp_far and results that are normal numbers; the error of 1 + result is below 0.33 units in the last place of 1.
     """
-    return exp_parts_near(x, x, base, power)
+    cdef floating low
+    return exp_parts_near(x, x, base, power, &low)
 
 
-cdef inline floating exp_parts_tight(floating x, floating base, floating* power) noexcept nogil:
+cdef inline floating exp_parts_tight(floating x, floating base, floating* power, floating* low) noexcept nogil:
     """`exp_parts` with -1/4 <= result <= 1/2, for one operation more: below -1/4 its rounding is twice as coarse, just
-    where 1 + result is smallest. Its largest error against 1 + result is then 0.28 units instead of 0.34."""
-    return exp_parts_near(x, x - <floating>0.0588915, base, power)       # log(9 / 8) / 2
+    where 1 + result is smallest. Its largest error against 1 + result is then 0.28 units instead of 0.34, and 0.1 with
+    `low`, what its last rounding took."""
+    return exp_parts_near(x, x - <floating>0.0588915, base, power, low)       # log(9 / 8) / 2
 
 
 cdef inline floating exp_parts_loose(floating x, floating base, floating* power) noexcept nogil:

@@ -15,8 +15,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "_elementary.h"
 
-#if defined(__AVX512F__) || (defined(__AVX2__) && (defined(__FMA__) || defined(_MSC_VER)))
+#if STEELFAST_FMA && (defined(__AVX512F__) || defined(__AVX2__))
 #define STEELFAST_TABLE 1
 #define STEELFAST_STEPS_F 8
 #define STEELFAST_STEPS_D 4
@@ -78,8 +79,8 @@ static inline void steelfast_reduce_f(
             const STEELFAST_WIDE_F shifted = STEELFAST_F(fmadd)(y, STEELFAST_F(set1)(11.541560327111707259f), b);
             const STEELFAST_WIDE_I bits = STEELFAST_BITS_F(shifted);
             const STEELFAST_WIDE_F n = STEELFAST_F(sub)(shifted, b);
-            const STEELFAST_WIDE_F near = STEELFAST_F(fmadd)(n, STEELFAST_F(set1)(-0.086643397808074951172f), y);
-            const STEELFAST_WIDE_F t = STEELFAST_F(fmadd)(n, STEELFAST_F(set1)(2.3808178749472098482e-10f), near);
+            const STEELFAST_WIDE_F rest = STEELFAST_F(fmadd)(n, STEELFAST_F(set1)(-0.086643397808074951172f), y);
+            const STEELFAST_WIDE_F t = STEELFAST_F(fmadd)(n, STEELFAST_F(set1)(2.3808178749472098482e-10f), rest);
             STEELFAST_WIDE_F series = STEELFAST_F(set1)(0.041673573538201182153f);
             series = STEELFAST_F(fmadd)(series, t, STEELFAST_F(set1)(0.16668047396286170906f));
             series = STEELFAST_F(fmadd)(series, t, STEELFAST_F(set1)(0.5f));
@@ -104,8 +105,8 @@ static inline void steelfast_reduce_d(
             const STEELFAST_WIDE_D shifted = STEELFAST_D(fmadd)(y, STEELFAST_D(set1)(5.7707801635558536294), b);
             const STEELFAST_WIDE_I bits = STEELFAST_BITS_D(shifted);
             const STEELFAST_WIDE_D n = STEELFAST_D(sub)(shifted, b);
-            const STEELFAST_WIDE_D near = STEELFAST_D(fmadd)(n, STEELFAST_D(set1)(-0.17328679513998632156), y);
-            const STEELFAST_WIDE_D t = STEELFAST_D(fmadd)(n, STEELFAST_D(set1)(-5.7976170346157490387e-18), near);
+            const STEELFAST_WIDE_D rest = STEELFAST_D(fmadd)(n, STEELFAST_D(set1)(-0.17328679513998632156), y);
+            const STEELFAST_WIDE_D t = STEELFAST_D(fmadd)(n, STEELFAST_D(set1)(-5.7976170346157490387e-18), rest);
             /* even and odd powers by themselves: as many operations, and neither chain waits for the other */
             const STEELFAST_WIDE_D square = STEELFAST_D(mul)(t, t);
             STEELFAST_WIDE_D series = STEELFAST_D(set1)(2.4795709446654138881e-5);

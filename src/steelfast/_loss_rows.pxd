@@ -7,6 +7,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from steelfast._elementary cimport (
+    HAS_FMA,
     fast_two_sum,
     lift_of,
     log1p_exp,
@@ -17,6 +18,7 @@ from steelfast._elementary cimport (
     sigmoid_pairs,
     sigmoid_parts,
     times_pair,
+    two_product,
     two_sum,
 )
 from steelfast._rows cimport (
@@ -67,8 +69,16 @@ cdef inline floating gradient_entry(
     cdef bint largest = e == <floating>0.0
     cdef floating near = (total - target) - rest
     cdef floating start = (top if largest else <floating>0.0) - target
-    cdef floating low = e * factor_low - target_low
-    cdef floating far = multiply_add(e, factor, start) + low if whole else multiply_add(e, factor, start + low)
+    cdef floating lift = lift_of(factor)
+    cdef floating low = e * (factor_low * lift) - target_low * lift
+    cdef floating far, product, product_low
+    start = start * lift
+    if HAS_FMA:
+        far = multiply_add(e, factor, start) + low if whole else multiply_add(e, factor, start + low)
+    else:
+        product = two_product(e, factor * lift, &product_low)
+        low = low + product_low
+        far = ((product + start) + low if whole else product + (start + low)) * (<floating>1.0 / lift)
     return near if largest & (target + target > total) else far
 
 

@@ -31,6 +31,7 @@ from steelfast._elementary cimport (
     HAS_FMA,
     REGISTER,
     exp_base,
+    exp_base_in,
     exp_far,
     exp_pair,
     exp_parts_loose,
@@ -389,8 +390,10 @@ cdef inline bint cancels(floating maximum, floating result) noexcept nogil:
 
 cdef inline double log_of_sum(const double* total, const double* total_low) noexcept nogil:
     """The logarithm of a sum from `add_exps_twice`."""
-    cdef double low
-    cdef double result = log_of_ratio[double](total[0], total_low[0], 0.0, 1.0, 0.0, &low)
+    cdef double low, sum_low, result
+    # many small terms, all of one sign, have left their last digits in the low part
+    cdef double sum_ = two_sum(total[0], total_low[0], &sum_low)
+    result = log_of_ratio[double](sum_, sum_low, 0.0, 1.0, 0.0, &low)
     return result + low
 
 
@@ -543,7 +546,7 @@ cdef inline void renew_pairs(floating* sums, floating* sums_low) noexcept nogil:
 
 
 cdef inline void settle_sums(floating* sums, floating* sums_low) noexcept nogil:
-    """The same after a run of a long row, or what is low would not be low any more. In double once at the end will do."""
+    """The same after a run of a long row, or what is low would not stay so. In double once at the end will do."""
     cdef Py_ssize_t lane
     if floating is float:
         for lane in range(LANES):
@@ -551,16 +554,11 @@ cdef inline void settle_sums(floating* sums, floating* sums_low) noexcept nogil:
 
 
 cdef inline floating base_of(floating anchor) noexcept nogil:
-    """What `reduce_part` reduces a row with this maximum by: `exp_base`, but in the steps of the table."""
-    cdef floating zero, k
+    """What `reduce_part` reduces a row with this maximum by, in the steps of the table."""
     if floating is float:
-        zero = <float>12582912.0
-        k = exp_base(anchor) - zero
-        return zero + k * STEPS_F
+        return exp_base_in(STEPS_F, anchor)
     else:
-        zero = 6755399441055744.0
-        k = exp_base(anchor) - zero
-        return zero + k * STEPS_D
+        return exp_base_in(STEPS_D, anchor)
 
 
 cdef inline floating rescale(floating base, floating other) noexcept nogil:
@@ -573,7 +571,7 @@ cdef inline floating rescale(floating base, floating other) noexcept nogil:
 
 
 cdef inline void range_of_exp(const floating* maximum, floating* least, floating* base) noexcept nogil:
-    """What `exp_block` asks of each lane: below `least` nothing counts, and the base of `exp_parts`."""
+    """What `exp_block` asks of each lane: below `least` nothing counts, and the base of `reduce_part`."""
     cdef Py_ssize_t lane
     for lane in range(LANES):
         least[lane] = maximum[lane] - exp_reach(maximum[lane])
@@ -582,10 +580,11 @@ cdef inline void range_of_exp(const floating* maximum, floating* least, floating
 
 cdef inline void reduce_part(
     const floating* logits, Py_ssize_t n_tiles, const floating* least, const floating* base, bint one_row, bint loose,
-    floating* w, floating* power,
+    floating* w, floating* w_low, floating* power,
 ) noexcept nogil:
     """(1 + w) · power = exp(logits), up to a factor that each row has its own of; up to PART tiles. `loose`: for sums
-    whose logarithm is wanted.
+    whose logarithm is wanted. Else and without a table `w_low` is what rounding w took: in a sum that many equal terms
+    share, it would count once more.
 
     In a loop of its own, and what becomes of the exponentials in another: the fewer operations are in each that wait
     for the one before, the more tiles the processor has under way. The lanes of one row have the same range, which then
@@ -613,11 +612,13 @@ cdef inline void reduce_part(
             if loose:
                 w[j * LANES + lane] = exp_parts_loose(x, lane_base, &power[j * LANES + lane])
             else:
-                w[j * LANES + lane] = exp_parts_tight(x, lane_base, &power[j * LANES + lane])
+                w[j * LANES + lane] = exp_parts_tight(
+                    x, lane_base, &power[j * LANES + lane], &w_low[j * LANES + lane])
 
 
 cdef inline void add_part(
-    const floating* w, const floating* power, Py_ssize_t n_tiles, floating* exps, floating* total, floating* total_low,
+    const floating* w, const floating* w_low, const floating* power, Py_ssize_t n_tiles, floating* exps,
+    floating* total, floating* total_low,
 ) noexcept nogil:
     """The exponentials of `reduce_part`, added to sums from `start_sums`."""
     cdef Py_ssize_t lane, j
@@ -635,6 +636,8 @@ cdef inline void add_part(
             # what the sum has not taken of (1 + w) · power: fast_two_sum with the low part of the exponential in it
             rest = power[j * LANES + lane] - (sum_ - before)
             sum_low = sum_low + multiply_add(w[j * LANES + lane], power[j * LANES + lane], rest)
+            if not HAS_TABLE:
+                sum_low = sum_low + w_low[j * LANES + lane] * power[j * LANES + lane]
         total[lane] = sum_
         total_low[lane] = sum_low
 
@@ -644,14 +647,15 @@ cdef inline void exp_block(
     const floating* least, const floating* base, bint one_row,
     floating* total, floating* total_low, const floating* next_rows, const floating* place,
 ) noexcept nogil:
-    """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`. `tail` is one more
-    tile or NULL, worked on with the last ones, for a loop that has only one to do waits for it.
+    """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`. `tail` is NULL
+    or one more tile, worked on with the last ones: a loop that has only one to do waits for it.
 
     Meanwhile the memory fetches the rows that come next and the place of the results, from `rows_ahead`, with each part
     as much: all of them at once are more than it can take, and it would be waited for. The rows are ordinary or
     prepared: choices beside the inner loop would keep the outer one from being vectorised.
     """
     cdef floating w[(PART + 1) * LANES]
+    cdef floating w_low[(PART + 1) * LANES]
     cdef floating power[(PART + 1) * LANES]
     cdef Py_ssize_t j, n
     cdef bint far = is_far(n_tiles * LANES, 1, <floating>0.0)
@@ -659,16 +663,16 @@ cdef inline void exp_block(
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n, far)
         fetch_part(place, j, n, far)
-        reduce_part(logits + j * LANES, n, least, base, one_row, False, w, power)
+        reduce_part(logits + j * LANES, n, least, base, one_row, False, w, w_low, power)
         if tail != NULL and j + n == n_tiles:
-            reduce_part(tail, 1, least, base, one_row, False, w + n * LANES, power + n * LANES)
+            reduce_part(tail, 1, least, base, one_row, False, w + n * LANES, w_low + n * LANES, power + n * LANES)
             n += 1
-        add_part(w, power, n, exps + j * LANES, total, total_low)
+        add_part(w, w_low, power, n, exps + j * LANES, total, total_low)
 
 
 cdef inline void add_part_apart(
-    const floating* w, const floating* power, const floating* logits, Py_ssize_t n_tiles, const floating* maximum,
-    floating* exps, floating* others, floating* others_low, floating* ties,
+    const floating* w, const floating* w_low, const floating* power, const floating* logits, Py_ssize_t n_tiles,
+    const floating* maximum, floating* exps, floating* others, floating* others_low, floating* ties,
 ) noexcept nogil:
     """`add_part` but for the largest terms, see `exp_block_apart`."""
     cdef Py_ssize_t lane, j
@@ -693,6 +697,8 @@ cdef inline void add_part_apart(
             rest = unit - added
             sum_low = sum_low + (before - (sum_ - added))
             sum_low = sum_low + multiply_add(w[j * LANES + lane], unit, rest)
+            if not HAS_TABLE:
+                sum_low = sum_low + w_low[j * LANES + lane] * unit
         others[lane] = sum_
         others_low[lane] = sum_low
         ties[lane] += <floating>n_tiles - n_others
@@ -706,6 +712,7 @@ cdef inline void exp_block_apart(
     """`exp_block` with the largest terms apart: ties and others are added to. The largest exponentials become 0, as no
     other one is."""
     cdef floating w[PART * LANES]
+    cdef floating w_low[PART * LANES]
     cdef floating power[PART * LANES]
     cdef Py_ssize_t j, n
     cdef bint far = is_far(n_tiles * LANES, 1, <floating>0.0)
@@ -713,9 +720,9 @@ cdef inline void exp_block_apart(
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n, far)
         fetch_part(place, j, n, far)
-        reduce_part(logits + j * LANES, n, least, base, one_row, False, w, power)
+        reduce_part(logits + j * LANES, n, least, base, one_row, False, w, w_low, power)
         add_part_apart(
-            w, power, logits + j * LANES, n, maximum, exps + j * LANES, others, others_low, ties)
+            w, w_low, power, logits + j * LANES, n, maximum, exps + j * LANES, others, others_low, ties)
 
 
 cdef inline void range_of_others(
@@ -767,7 +774,7 @@ cdef inline void sum_exps_block(
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n, far)
         fetch_part(place, j, n, far)
-        reduce_part(logits + j * LANES, n, least, base, False, True, w, power)
+        reduce_part(logits + j * LANES, n, least, base, False, True, w, NULL, power)
         sum_part(w, power, logits + j * LANES, n, omitted, total, total_low)
 
 
@@ -805,12 +812,15 @@ cdef inline void exps_of_maxima(const floating* maximum, bint loose, floating* e
     cdef floating least[LANES]
     cdef floating base[LANES]
     cdef floating w[LANES]
+    cdef floating w_low[LANES]
     cdef floating power[LANES]
     cdef Py_ssize_t lane
     range_of_exp(maximum, least, base)
-    reduce_part(maximum, 1, least, base, False, loose, w, power)
+    reduce_part(maximum, 1, least, base, False, loose, w, w_low, power)
     for lane in range(LANES):
         exps[lane] = exp_pair(w[lane], power[lane], &low[lane])
+        if not HAS_TABLE and not loose:
+            low[lane] = low[lane] + w_low[lane] * power[lane]
 
 
 cdef inline floating exp_of_maximum(floating anchor, bint loose, floating* low) noexcept nogil:
