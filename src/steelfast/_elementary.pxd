@@ -118,18 +118,25 @@ cdef inline floating two_product(floating a, floating b, floating* low) noexcept
     return product
 
 
+cdef inline floating split_product(floating a, floating b, floating b_low, floating* low) noexcept nogil:
+    """a · (b + b_low) = result + low: the result that of the upper halves and exact, the other rounded."""
+    cdef floating a_upper = upper(a)
+    cdef floating b_upper = upper(b)
+    low[0] = (a - a_upper) * b_upper + a * ((b - b_upper) + b_low)
+    return a_upper * b_upper
+
+
 cdef inline floating times_pair(floating a, floating b, floating b_low) noexcept nogil:
     """a · (b + b_low), rounded once."""
-    cdef floating a_upper, b_upper
+    cdef floating product, low
     if HAS_FMA:
         if floating is float:
             return fmaf(a, b, a * b_low)
         else:
             return fma(a, b, a * b_low)
     else:
-        a_upper = upper(a)
-        b_upper = upper(b)
-        return a_upper * b_upper + ((a - a_upper) * b_upper + a * ((b - b_upper) + b_low))
+        product = split_product(a, b, b_low, &low)
+        return product + low
 
 
 cdef inline floating pair_times_pair(

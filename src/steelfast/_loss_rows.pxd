@@ -17,8 +17,8 @@ from steelfast._elementary cimport (
     reciprocal,
     sigmoid_pairs,
     sigmoid_parts,
+    split_product,
     times_pair,
-    two_product,
     two_sum,
 )
 from steelfast._rows cimport (
@@ -69,15 +69,15 @@ cdef inline floating gradient_entry(
     cdef bint largest = e == <floating>0.0
     cdef floating near = (total - target) - rest
     cdef floating start = (top if largest else <floating>0.0) - target
-    cdef floating lift = lift_of(factor)
-    cdef floating low = e * (factor_low * lift) - target_low * lift
-    cdef floating far, product, product_low
-    start = start * lift
+    cdef floating lift, far, product, low
     if HAS_FMA:
+        low = e * factor_low - target_low
         far = multiply_add(e, factor, start) + low if whole else multiply_add(e, factor, start + low)
     else:
-        product = two_product(e, factor * lift, &product_low)
-        low = low + product_low
+        lift = lift_of(factor)
+        product = split_product(e, factor * lift, factor_low * lift, &low)
+        low = low - target_low * lift
+        start = start * lift
         far = ((product + start) + low if whole else product + (start + low)) * (<floating>1.0 / lift)
     return near if largest & (target + target > total) else far
 
