@@ -277,8 +277,8 @@ cdef inline floating exp_parts(floating x, floating base, floating* power) noexc
 
 cdef inline floating exp_parts_tight(floating x, floating base, floating* power, floating* low) noexcept nogil:
     """`exp_parts` with -1/4 <= result <= 1/2, for one operation more: below -1/4 its rounding is twice as coarse, just
-    where 1 + result is smallest. Its largest error against 1 + result is then 0.28 units instead of 0.34, and 0.1 with
-    `low`, what its last rounding took."""
+    where 1 + result is smallest. Its largest error against 1 + result is then 0.28 units instead of 0.34; `low` is
+    what its last rounding took."""
     return exp_parts_near(x, x - <floating>0.0588915, base, power, low)       # log(9 / 8) / 2
 
 
