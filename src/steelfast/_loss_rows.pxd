@@ -31,6 +31,7 @@ from steelfast._rows cimport (
     exp_row_apart,
     exps_of_maxima,
     fill_lanes,
+    is_far,
     logsumexp_lanes,
     logsumexp_of,
     maximum_row,
@@ -151,7 +152,8 @@ cdef inline void label_block(
         label_logit[lane] = block[where[lane]]
     range_of_exp(maximum, least, base)
     exp_block_apart(
-        block, block, n_classes, maximum, least, base, False, others, others_low, ties, next_rows, place)
+        block, block, n_classes, maximum, least, base, False, others, others_low, ties, next_rows, place,
+        is_far(LANES * n_classes, 1, <floating>0.0))
     renew_pairs(others, others_low)
     exps_of_maxima(maximum, False, largest, largest_low)
     if losses != NULL:

@@ -399,6 +399,7 @@ cdef void few_with_targets(
         block, block, n_classes, maximum, least, base, False, others, others_low, ties,
         rows_ahead(logits, first + LANES, n_classes, 1, n_rows - LANES, n_classes),
         rows_ahead(grad, first, n_classes, 1, n_rows, n_classes),
+        is_far(LANES * n_classes, 1, <floating>0.0),
     )
     renew_pairs(others, others_low)
     exps_of_maxima(maximum, False, largest, largest_low)

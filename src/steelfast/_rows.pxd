@@ -77,9 +77,11 @@ cdef enum:
     BLOCK = 2048          # LANES * TILES
     FETCHED = 1536        # bytes of a block of rows from which on it is fetched ahead
     NEAR = 7168           # bytes up to which what is fetched ahead goes to the first cache, see `is_far`; measured
+    FAR = 262144          # bytes up to which it goes to the second
+    LEAD = 4096           # bytes that the place of a long row's exponentials is fetched ahead of them; measured
     FEW = 6               # rows from which on a block that is not full is turned in squares too
     PART = 8              # the most tiles that a loop works on before the next one does, and more is fetched
-    RUN = 256             # the most entries of a long row that are worked on at a time
+    RUN = 256             # the most entries of a long row that are copied at a time
 
 
 cdef inline bint in_blocks(Py_ssize_t n_classes) noexcept nogil:
@@ -218,12 +220,11 @@ cdef inline const floating* rows_ahead(
 
 cdef inline bint is_far(Py_ssize_t n, Py_ssize_t share, floating example) noexcept nogil:
     """Whether the first cache has no room for what is fetched while n entries are worked on: it would drive out what is
-    there, and be driven out before it is wanted. The second one keeps it.
+    there, and be driven out before it is wanted. The second one keeps it, unless it has no room either.
 
-    `share` is 1 where one array comes and one goes, 3 where there is one more (measured); `example` gives the type. A
-    row of more than BLOCK logits goes through the first cache as it is fetched.
+    `share` is 1 where one array comes and one goes, 3 where there is one more (measured); `example` gives the type.
     """
-    return n * share * <Py_ssize_t> sizeof(floating) > NEAR and n <= BLOCK
+    return NEAR < n * share * <Py_ssize_t> sizeof(floating) <= FAR
 
 
 cdef inline void fetch_part(const floating* rows, Py_ssize_t first, Py_ssize_t n_tiles, bint far) noexcept nogil:
@@ -578,6 +579,11 @@ cdef inline void range_of_exp(const floating* maximum, floating* least, floating
         base[lane] = base_of(maximum[lane])
 
 
+cdef inline Py_ssize_t part_of(floating example) noexcept nogil:
+    """Tiles that a loop works on before the next one does: no more than 8 registers, where they are wide (measured)."""
+    return PART // 2 if floating is double and REGISTER == 64 else PART
+
+
 cdef inline void reduce_part(
     const floating* logits, Py_ssize_t n_tiles, const floating* least, const floating* base, bint one_row, bint loose,
     floating* w, floating* w_low, floating* power,
@@ -645,22 +651,22 @@ cdef inline void add_part(
 cdef inline void exp_block(
     const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* tail,
     const floating* least, const floating* base, bint one_row,
-    floating* total, floating* total_low, const floating* next_rows, const floating* place,
+    floating* total, floating* total_low, const floating* next_rows, const floating* place, bint far,
 ) noexcept nogil:
     """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`. `tail` is NULL
     or one more tile, worked on with the last ones: a loop that has only one to do waits for it.
 
-    Meanwhile the memory fetches the rows that come next and the place of the results, from `rows_ahead`, with each part
-    as much: all of them at once are more than it can take, and it would be waited for. The rows are ordinary or
-    prepared: choices beside the inner loop would keep the outer one from being vectorised.
+    Meanwhile the memory fetches the rows that come next and the place of the results, where they are not NULL, with
+    each part as much: all at once is more than it can take, and it would be waited for. `far` is of `is_far`. The rows
+    are ordinary or prepared: choices beside the inner loop would keep the outer one from being vectorised.
     """
     cdef floating w[(PART + 1) * LANES]
     cdef floating w_low[(PART + 1) * LANES]
     cdef floating power[(PART + 1) * LANES]
+    cdef Py_ssize_t part = part_of(<floating>0.0)
     cdef Py_ssize_t j, n
-    cdef bint far = is_far(n_tiles * LANES, 1, <floating>0.0)
-    for j from 0 <= j < n_tiles by PART:
-        n = min(PART, n_tiles - j)
+    for j from 0 <= j < n_tiles by part:
+        n = min(part, n_tiles - j)
         fetch_part(next_rows, j, n, far)
         fetch_part(place, j, n, far)
         reduce_part(logits + j * LANES, n, least, base, one_row, False, w, w_low, power)
@@ -708,6 +714,7 @@ cdef inline void exp_block_apart(
     const floating* logits, floating* exps, Py_ssize_t n_tiles, const floating* maximum,
     const floating* least, const floating* base, bint one_row,
     floating* others, floating* others_low, floating* ties, const floating* next_rows, const floating* place,
+    bint far,
 ) noexcept nogil:
     """`exp_block` with the largest terms apart: ties and others are added to. The largest exponentials become 0, as no
     other one is."""
@@ -715,7 +722,6 @@ cdef inline void exp_block_apart(
     cdef floating w_low[PART * LANES]
     cdef floating power[PART * LANES]
     cdef Py_ssize_t j, n
-    cdef bint far = is_far(n_tiles * LANES, 1, <floating>0.0)
     for j from 0 <= j < n_tiles by PART:
         n = min(PART, n_tiles - j)
         fetch_part(next_rows, j, n, far)
@@ -763,15 +769,15 @@ cdef inline void sum_part(
 
 cdef inline void sum_exps_block(
     const floating* logits, Py_ssize_t n_tiles, const floating* omitted, const floating* least, const floating* base,
-    floating* total, floating* total_low, const floating* next_rows, const floating* place,
+    floating* total, floating* total_low, const floating* next_rows, const floating* place, bint far,
 ) noexcept nogil:
     """The sums of `exp_block` alone, without the entries equal to `omitted`."""
     cdef floating w[PART * LANES]
     cdef floating power[PART * LANES]
+    cdef Py_ssize_t part = part_of(<floating>0.0)
     cdef Py_ssize_t j, n
-    cdef bint far = is_far(n_tiles * LANES, 1, <floating>0.0)
-    for j from 0 <= j < n_tiles by PART:
-        n = min(PART, n_tiles - j)
+    for j from 0 <= j < n_tiles by part:
+        n = min(part, n_tiles - j)
         fetch_part(next_rows, j, n, far)
         fetch_part(place, j, n, far)
         reduce_part(logits + j * LANES, n, least, base, False, True, w, NULL, power)
@@ -978,15 +984,22 @@ cdef inline floating anchor_of(floating maximum) noexcept nogil:
     return finite_maximum(maximum) - shift_of(finite_maximum(maximum))
 
 
-cdef inline Py_ssize_t run_length(floating example) noexcept nogil:
-    """A kilobyte: long enough for a loop, short enough for the memory to keep up with what is fetched."""
-    return RUN if floating is float else RUN // 2
+cdef inline const floating* run_ahead(const floating* run, Py_ssize_t stride) noexcept nogil:
+    """What of a row the memory is to fetch while exp computes: NULL where its entries are not neighbours."""
+    return run if stride == 1 else NULL
 
 
-cdef inline void fetch_run(const floating* run, Py_ssize_t stride, Py_ssize_t n, bint far) noexcept nogil:
-    """Have the memory fetch a run that is wanted later, while exp computes."""
-    if stride == 1:
-        fetch(run, n * sizeof(floating), far)
+cdef inline void fetch_rest(const floating* run, Py_ssize_t n, bint far) noexcept nogil:
+    """Of a run from `run_ahead` what is left after whole tiles."""
+    if run != NULL:
+        fetch(run + n - n % LANES, n % LANES * sizeof(floating), far)
+
+
+cdef inline Py_ssize_t lead_of(Py_ssize_t n_classes, floating example) noexcept nogil:
+    """How far ahead of the exponentials of a row their place is fetched: not those that go there later, at the end of a
+    row of up to BLOCK classes, nor where row and exponentials are more than the second cache holds."""
+    cdef Py_ssize_t size = sizeof(floating)
+    return LEAD // size if BLOCK < n_classes and n_classes * size <= 2 * FAR else 0
 
 
 cdef inline void exp_row(
@@ -1004,18 +1017,20 @@ cdef inline void exp_row(
     cdef floating* target
     cdef floating* rest
     cdef floating* joined
-    cdef Py_ssize_t length = run_length(maximum)
+    cdef const floating* next_run
+    cdef const floating* place
     cdef bint far = is_far(n_classes, 1, maximum)
     cdef Py_ssize_t j, n, n_direct, n_tiles
     cdef bint fits = n_classes <= BLOCK
     cdef bint direct = stride == 1 and is_ordinary(maximum) and (fits or exps_stride == 1)
+    cdef Py_ssize_t lead = lead_of(n_classes, maximum)
     fill_lanes(anchor_of(maximum), anchor)
     range_of_exp(anchor, least, base)
     start_sums(total, total_low)
-    for j from 0 <= j < n_classes by length:
-        n = min(length, n_classes - j)
-        fetch_run(row + j * stride + ahead, stride, n, far)
-        fetch_run(exps + j * exps_stride, exps_stride, n, far)
+    for j from 0 <= j < n_classes by BLOCK:
+        n = min(BLOCK, n_classes - j)
+        next_run = run_ahead(row + j * stride + ahead, stride)
+        place = run_ahead(exps + j * exps_stride + lead, exps_stride)
         # whole tiles without a detour, and what is left of them together with them
         n_direct = n - n % LANES if direct else 0
         target = block + j if fits else exps + j
@@ -1024,11 +1039,14 @@ cdef inline void exp_row(
         if fits and 0 < n_direct < n:
             load_tail(row + j + n_direct, n - n_direct, -<floating>INFINITY, rest)
             joined = rest
-        exp_block(row + j, target, n_direct // LANES, joined, least, base, True, total, total_low, NULL, NULL)
+        fetch_rest(next_run, n, far)
+        fetch_rest(place, n, far)
+        exp_block(
+            row + j, target, n_direct // LANES, joined, least, base, True, total, total_low, next_run, place, far)
         if n_direct < n and joined == NULL:
             n_tiles = load_prepared(
                 row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, rest)
-            exp_block(rest, rest, n_tiles, NULL, least, base, True, total, total_low, NULL, NULL)
+            exp_block(rest, rest, n_tiles, NULL, least, base, True, total, total_low, NULL, NULL, far)
             if not fits:
                 store_run(rest, exps + (j + n_direct) * exps_stride, exps_stride, n - n_direct)
         settle_sums(total, total_low)
@@ -1045,8 +1063,8 @@ cdef inline void exp_row_apart(
     cdef floating anchor[LANES]
     cdef floating least[LANES]
     cdef floating base[LANES]
-    cdef floating* run = block
-    cdef Py_ssize_t length = run_length(maximum)
+    cdef const floating* next_run
+    cdef const floating* place = NULL
     cdef bint far = is_far(n_classes, 1, maximum)
     cdef Py_ssize_t j, n, n_direct, n_tiles, lane
     cdef bint direct = stride == 1 and is_ordinary(maximum)
@@ -1055,25 +1073,26 @@ cdef inline void exp_row_apart(
     fill_lanes(<floating>0.0, others)
     fill_lanes(<floating>0.0, others_low)
     fill_lanes(<floating>0.0, ties)
-    for j from 0 <= j < n_classes by length:
-        n = min(length, n_classes - j)
-        if exps != NULL and n_classes <= BLOCK:
-            run = block + j
-        fetch_run(row + j * stride + ahead, stride, n, far)
+    for j from 0 <= j < n_classes by BLOCK:
+        n = min(BLOCK, n_classes - j)
+        next_run = run_ahead(row + j * stride + ahead, stride)
         if exps != NULL:
-            fetch_run(exps + j * exps_stride, exps_stride, n, far)
+            place = run_ahead(exps + j * exps_stride, exps_stride)
         n_direct = n - n % LANES if direct else 0
+        fetch_rest(next_run, n, far)
+        fetch_rest(place, n, far)
         exp_block_apart(
-            row + j, run, n_direct // LANES, anchor, least, base, True, others, others_low, ties, NULL, NULL)
+            row + j, block, n_direct // LANES, anchor, least, base, True, others, others_low, ties, next_run, place,
+            far)
         if n_direct < n:
             n_tiles = load_prepared(
-                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, run + n_direct)
+                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, block + n_direct)
             exp_block_apart(
-                run + n_direct, run + n_direct, n_tiles, anchor, least, base, True, others, others_low, ties,
-                NULL, NULL)
+                block + n_direct, block + n_direct, n_tiles, anchor, least, base, True, others, others_low, ties,
+                NULL, NULL, far)
         settle_sums(others, others_low)
         if exps != NULL and n_classes > BLOCK:
-            store_run(run, exps + j * exps_stride, exps_stride, n)
+            store_run(block, exps + j * exps_stride, exps_stride, n)
     sum_lanes(others, others_low)
     others[0] = two_sum(others[0], others_low[0], &others_low[0])     # as `renew_pairs`
     for lane in range(1, LANES):
@@ -1087,22 +1106,25 @@ cdef inline void sum_exps_row(
 ) noexcept nogil:
     """`sum_exps_block` of a row, into total[0], total_low[0]; as many results will be stored to `place`, or none if it
     is NULL."""
-    cdef Py_ssize_t length = run_length(maximum)
+    cdef const floating* next_run
+    cdef const floating* place_run = NULL
     cdef bint far = is_far(n_classes, 1, maximum)
     cdef Py_ssize_t j, n, n_direct, n_tiles
     cdef bint direct = stride == 1 and is_ordinary(maximum)
     start_sums(total, total_low)
-    for j from 0 <= j < n_classes by length:
-        n = min(length, n_classes - j)
-        fetch_run(row + j * stride + ahead, stride, n, far)
+    for j from 0 <= j < n_classes by BLOCK:
+        n = min(BLOCK, n_classes - j)
+        next_run = run_ahead(row + j * stride + ahead, stride)
         if place != NULL:
-            fetch_run(place + j * place_stride, place_stride, n, far)
+            place_run = run_ahead(place + j * place_stride, place_stride)
         n_direct = n - n % LANES if direct else 0
-        sum_exps_block(row + j, n_direct // LANES, omitted, least, base, total, total_low, NULL, NULL)
+        fetch_rest(next_run, n, far)
+        fetch_rest(place_run, n, far)
+        sum_exps_block(row + j, n_direct // LANES, omitted, least, base, total, total_low, next_run, place_run, far)
         if n_direct < n:
             n_tiles = load_prepared(
                 row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, block)
-            sum_exps_block(block, n_tiles, omitted, least, base, total, total_low, NULL, NULL)
+            sum_exps_block(block, n_tiles, omitted, least, base, total, total_low, NULL, NULL, far)
         settle_sums(total, total_low)
     end_sums(total, total_low)
     sum_lanes(total, total_low)

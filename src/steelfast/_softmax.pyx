@@ -79,7 +79,6 @@ from steelfast._rows cimport (
     range_of_others,
     row_is_defined,
     rows_ahead,
-    run_length,
     scale_block,
     scale_row,
     settle_rows,
@@ -181,6 +180,7 @@ cdef void softmax_few(
         block, block, n_classes, NULL, least, base, False, total, total_low,
         rows_ahead(logits, LANES, row_stride, class_stride, n_rows - LANES, n_classes),
         rows_ahead(probs, 0, probs_row_stride, probs_class_stride, n_rows, n_classes),
+        is_far(LANES * n_classes, 1, <floating>0.0),
     )
     end_sums(total, total_low)
     factors_of(maximum, total, total_low, inverse, inverse_low, largest, largest_prob)
@@ -252,6 +252,7 @@ cdef void log_few(
         block, n_classes, omitted, least, base, others, others_low,
         rows_ahead(logits, LANES, row_stride, class_stride, n_rows - LANES, n_classes),
         rows_ahead(result, 0, result_row_stride, result_class_stride, n_rows, n_classes if kind == LOG_SOFTMAX else 0),
+        is_far(LANES * n_classes, 1, <floating>0.0),
     )
     end_sums(others, others_low)
     exps_of_maxima(anchor, True, largest, largest_low)
@@ -285,7 +286,7 @@ cdef void log_many(
     floating* result, Py_ssize_t result_class_stride, Py_ssize_t n_classes, Py_ssize_t ahead,
 ) noexcept nogil:
     """log-softmax or log-sum-exp of one row of many classes; the next one is `ahead`."""
-    cdef floating block[RUN]
+    cdef floating block[BLOCK]
     cdef floating lanes[LANES]
     cdef floating second[LANES]
     cdef floating anchor[LANES]
@@ -357,12 +358,11 @@ cdef inline void sum_columns(
     cdef floating block[RUN]
     cdef floating sums[LANES * LANES]
     cdef floating sums_low[LANES * LANES]
-    cdef Py_ssize_t length = run_length(logits[0])
     cdef Py_ssize_t j, q, n, n_there, n_tiles
     for q in range(LANES):
         start_sums(sums + q * LANES, sums_low + q * LANES)
-    for j from 0 <= j < n_classes by length:
-        n = min(length, n_classes - j)
+    for j from 0 <= j < n_classes by RUN:
+        n = min(RUN, n_classes - j)
         n_tiles = (n + LANES - 1) // LANES
         for q in range(LANES):
             n_there = (n - q + LANES - 1) // LANES
@@ -371,13 +371,15 @@ cdef inline void sum_columns(
                 fill_lanes(-<floating>INFINITY, block + n_there * LANES)
             if keep:
                 exp_block(
-                    block, block, n_tiles, NULL, least, base, False, sums + q * LANES, sums_low + q * LANES, NULL, NULL)
+                    block, block, n_tiles, NULL, least, base, False, sums + q * LANES, sums_low + q * LANES, NULL, NULL,
+                    False)
                 store_columns(
                     block, result + (j + q) * result_class_stride, LANES * result_class_stride, n_there)
             else:
                 sum_exps_block(
-                    block, n_tiles, omitted, least, base, sums + q * LANES, sums_low + q * LANES, NULL, NULL)
-            settle_sums(sums + q * LANES, sums_low + q * LANES)
+                    block, n_tiles, omitted, least, base, sums + q * LANES, sums_low + q * LANES, NULL, NULL, False)
+            if (j + n) % BLOCK == 0 or j + n == n_classes:
+                settle_sums(sums + q * LANES, sums_low + q * LANES)
     for q in range(LANES):
         end_sums(sums + q * LANES, sums_low + q * LANES)
     add_columns(sums, sums_low)
