@@ -77,11 +77,11 @@ cdef enum:
     BLOCK = 2048          # LANES * TILES
     FETCHED = 1536        # bytes of a block of rows from which on it is fetched ahead
     NEAR = 7168           # bytes up to which what is fetched ahead goes to the first cache, see `is_far`; measured
-    FAR = 262144          # bytes up to which it goes to the second
-    LEAD = 4096           # bytes that the place of a long row's exponentials is fetched ahead of them; measured
+    FAR = 262144          # bytes up to which it goes to the second; of more, to the first again
+    LEAD = 4096           # bytes that `exp_row` fetches the place of a long row's exponentials ahead of them; measured
     FEW = 6               # rows from which on a block that is not full is turned in squares too
     PART = 8              # the most tiles that a loop works on before the next one does, and more is fetched
-    RUN = 256             # the most entries of a long row that are copied at a time
+    RUN = 256             # entries of a row that passes over it without exp copy at a time; BLOCK is a multiple
 
 
 cdef inline bint in_blocks(Py_ssize_t n_classes) noexcept nogil:
@@ -220,7 +220,8 @@ cdef inline const floating* rows_ahead(
 
 cdef inline bint is_far(Py_ssize_t n, Py_ssize_t share, floating example) noexcept nogil:
     """Whether the first cache has no room for what is fetched while n entries are worked on: it would drive out what is
-    there, and be driven out before it is wanted. The second one keeps it, unless it has no room either.
+    there, and be driven out before it is wanted. The second one keeps it. A row that is too long for that as well is no
+    worse off with the first (measured).
 
     `share` is 1 where one array comes and one goes, 3 where there is one more (measured); `example` gives the type.
     """
@@ -228,7 +229,7 @@ cdef inline bint is_far(Py_ssize_t n, Py_ssize_t share, floating example) noexce
 
 
 cdef inline void fetch_part(const floating* rows, Py_ssize_t first, Py_ssize_t n_tiles, bint far) noexcept nogil:
-    """What is wanted of LANES rows, or NULL: as much, and as far from their start, as these tiles of a block are."""
+    """What is wanted of LANES rows or of one, or NULL: as much, and as far from the start, as these tiles are."""
     if rows != NULL:
         fetch(rows + first * LANES, n_tiles * LANES * sizeof(floating), far)
 
@@ -547,7 +548,7 @@ cdef inline void renew_pairs(floating* sums, floating* sums_low) noexcept nogil:
 
 
 cdef inline void settle_sums(floating* sums, floating* sums_low) noexcept nogil:
-    """The same after a run of a long row, or what is low would not stay so. In double once at the end will do."""
+    """The same after each BLOCK of a row, or what is low would not stay so. In double once at the end will do."""
     cdef Py_ssize_t lane
     if floating is float:
         for lane in range(LANES):
@@ -580,7 +581,8 @@ cdef inline void range_of_exp(const floating* maximum, floating* least, floating
 
 
 cdef inline Py_ssize_t part_of(floating example) noexcept nogil:
-    """Tiles that a loop works on before the next one does: no more than 8 registers, where they are wide (measured)."""
+    """Tiles that a loop works on before the next one does: no more than 8 registers, where they are wide
+    (measured; with the largest terms apart PART is better)."""
     return PART // 2 if floating is double and REGISTER == 64 else PART
 
 
@@ -656,9 +658,9 @@ cdef inline void exp_block(
     """exps = exp(logits), up to a factor that each row has its own of; added to sums from `start_sums`. `tail` is NULL
     or one more tile, worked on with the last ones: a loop that has only one to do waits for it.
 
-    Meanwhile the memory fetches the rows that come next and the place of the results, where they are not NULL, with
-    each part as much: all at once is more than it can take, and it would be waited for. `far` is of `is_far`. The rows
-    are ordinary or prepared: choices beside the inner loop would keep the outer one from being vectorised.
+    Meanwhile the memory fetches the row or rows that come next and the place of the results, where they are not NULL,
+    with each part as much: all at once is more than it can take, and it would be waited for. `far` is of `is_far`. The
+    rows are ordinary or prepared: choices beside the inner loop would keep the outer one from being vectorised.
     """
     cdef floating w[(PART + 1) * LANES]
     cdef floating w_low[(PART + 1) * LANES]
@@ -985,19 +987,19 @@ cdef inline floating anchor_of(floating maximum) noexcept nogil:
 
 
 cdef inline const floating* run_ahead(const floating* run, Py_ssize_t stride) noexcept nogil:
-    """What of a row the memory is to fetch while exp computes: NULL where its entries are not neighbours."""
+    """What of a row the memory is to fetch while exp computes, from here on: NULL where entries are not neighbours."""
     return run if stride == 1 else NULL
 
 
 cdef inline void fetch_rest(const floating* run, Py_ssize_t n, bint far) noexcept nogil:
-    """Of a run from `run_ahead` what is left after whole tiles."""
+    """Of n entries from `run_ahead` what is left after whole tiles."""
     if run != NULL:
         fetch(run + n - n % LANES, n % LANES * sizeof(floating), far)
 
 
 cdef inline Py_ssize_t lead_of(Py_ssize_t n_classes, floating example) noexcept nogil:
-    """How far ahead of the exponentials of a row their place is fetched: not those that go there later, at the end of a
-    row of up to BLOCK classes, nor where row and exponentials are more than the second cache holds."""
+    """How far ahead of the exponentials of a row their place is fetched. Not at all ahead in a row of up to BLOCK
+    classes, whose exponentials stay in the block until it ends, and in one of more than 512 KB (measured)."""
     cdef Py_ssize_t size = sizeof(floating)
     return LEAD // size if BLOCK < n_classes and n_classes * size <= 2 * FAR else 0
 
@@ -1039,14 +1041,16 @@ cdef inline void exp_row(
         if fits and 0 < n_direct < n:
             load_tail(row + j + n_direct, n - n_direct, -<floating>INFINITY, rest)
             joined = rest
-        fetch_rest(next_run, n, far)
-        fetch_rest(place, n, far)
-        exp_block(
-            row + j, target, n_direct // LANES, joined, least, base, True, total, total_low, next_run, place, far)
+        if direct:
+            fetch_rest(next_run, n, far)
+            fetch_rest(place, n, far)
+            exp_block(
+                row + j, target, n_direct // LANES, joined, least, base, True, total, total_low, next_run, place, far)
+            next_run = place = NULL
         if n_direct < n and joined == NULL:
             n_tiles = load_prepared(
                 row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, rest)
-            exp_block(rest, rest, n_tiles, NULL, least, base, True, total, total_low, NULL, NULL, far)
+            exp_block(rest, rest, n_tiles, NULL, least, base, True, total, total_low, next_run, place, far)
             if not fits:
                 store_run(rest, exps + (j + n_direct) * exps_stride, exps_stride, n - n_direct)
         settle_sums(total, total_low)
@@ -1063,6 +1067,7 @@ cdef inline void exp_row_apart(
     cdef floating anchor[LANES]
     cdef floating least[LANES]
     cdef floating base[LANES]
+    cdef floating prepared_run[BLOCK]       # not in `block`: what is read where it is written does not vectorise here
     cdef const floating* next_run
     cdef const floating* place = NULL
     cdef bint far = is_far(n_classes, 1, maximum)
@@ -1079,17 +1084,19 @@ cdef inline void exp_row_apart(
         if exps != NULL:
             place = run_ahead(exps + j * exps_stride, exps_stride)
         n_direct = n - n % LANES if direct else 0
-        fetch_rest(next_run, n, far)
-        fetch_rest(place, n, far)
-        exp_block_apart(
-            row + j, block, n_direct // LANES, anchor, least, base, True, others, others_low, ties, next_run, place,
-            far)
+        if direct:
+            fetch_rest(next_run, n, far)
+            fetch_rest(place, n, far)
+            exp_block_apart(
+                row + j, block, n_direct // LANES, anchor, least, base, True, others, others_low, ties,
+                next_run, place, far)
+            next_run = place = NULL
         if n_direct < n:
             n_tiles = load_prepared(
-                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, block + n_direct)
+                row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, prepared_run)
             exp_block_apart(
-                block + n_direct, block + n_direct, n_tiles, anchor, least, base, True, others, others_low, ties,
-                NULL, NULL, far)
+                prepared_run, block + n_direct, n_tiles, anchor, least, base, True, others, others_low, ties,
+                next_run, place, far)
         settle_sums(others, others_low)
         if exps != NULL and n_classes > BLOCK:
             store_run(block, exps + j * exps_stride, exps_stride, n)
@@ -1118,13 +1125,16 @@ cdef inline void sum_exps_row(
         if place != NULL:
             place_run = run_ahead(place + j * place_stride, place_stride)
         n_direct = n - n % LANES if direct else 0
-        fetch_rest(next_run, n, far)
-        fetch_rest(place_run, n, far)
-        sum_exps_block(row + j, n_direct // LANES, omitted, least, base, total, total_low, next_run, place_run, far)
+        if direct:
+            fetch_rest(next_run, n, far)
+            fetch_rest(place_run, n, far)
+            sum_exps_block(
+                row + j, n_direct // LANES, omitted, least, base, total, total_low, next_run, place_run, far)
+            next_run = place_run = NULL
         if n_direct < n:
             n_tiles = load_prepared(
                 row + (j + n_direct) * stride, stride, n - n_direct, maximum, defined, block)
-            sum_exps_block(block, n_tiles, omitted, least, base, total, total_low, NULL, NULL, far)
+            sum_exps_block(block, n_tiles, omitted, least, base, total, total_low, next_run, place_run, far)
         settle_sums(total, total_low)
     end_sums(total, total_low)
     sum_lanes(total, total_low)

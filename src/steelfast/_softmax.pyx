@@ -353,7 +353,8 @@ cdef inline void sum_columns(
 ) noexcept nogil:
     """The sums of the exponentials of LANES neighbouring columns; `keep`: and the exponentials, none of them omitted.
 
-    Each column's are added as those of a row are, class 16 k + q in lane q of it, so that they have the same bits.
+    Each column's are added as those of a row are, class 16 k + q in lane q of it, and settled after each BLOCK of them,
+    so that they have the same bits.
     """
     cdef floating block[RUN]
     cdef floating sums[LANES * LANES]
