@@ -246,7 +246,7 @@ def test_axis(kernel, dtype, shape, axis):
 
 
 @pytest.mark.parametrize("n_columns", [15, 16, 33])
-@pytest.mark.parametrize("n_classes", [128, 129, 144, 257, 1000, 2049])
+@pytest.mark.parametrize("n_classes", [128, 129, 144, 257, 1000, 2049, 6200])
 @every_dtype
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
 def test_columns_of_many_classes_have_the_bits_of_rows(name, dtype, n_classes, n_columns):
