@@ -81,7 +81,7 @@ cdef enum:
     LEAD = 4096           # bytes that `exp_row` fetches the place of a long row's exponentials ahead of them; measured
     FEW = 6               # rows from which on a block that is not full is turned in squares too
     PART = 8              # the most tiles that a loop works on before the next one does, and more is fetched
-    RUN = 256             # entries of a row that passes over it without exp copy at a time; BLOCK is a multiple
+    RUN = 256             # the most entries that a pass copies at a time, but for `exp_row` and its like; divides BLOCK
 
 
 cdef inline bint in_blocks(Py_ssize_t n_classes) noexcept nogil:
