@@ -18,6 +18,7 @@ from setuptools import Extension, setup
 KERNELS = ["_softmax", "_losses", "_linear", "_layers", "_updates"]
 # what they include and cimport
 HEADERS = [
+    "_eight.h",
     "_elementary.h",
     "_exp.h",
     "_product.h",

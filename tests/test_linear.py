@@ -50,6 +50,19 @@ every_setting = pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: f"{s
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 weighted_or_not = pytest.mark.parametrize("weighted", [False, True])
+# a few rows of few classes take another way than many
+in_parts_or_not = pytest.mark.parametrize("most_rows", [10**6, 10, 3])
+
+
+def differentiate_logits(logits, labels, settings, weights, divisor, most_rows):
+    """The kernel's sums, of so many rows in a call."""
+    loss, correct = 0.0, 0.0
+    for start in range(0, len(logits), most_rows):
+        part = slice(start, start + most_rows)
+        of_rows = None if weights is None else weights[part]
+        sums = _kernels.differentiate_logits(logits[part], labels[part], *settings, of_rows, divisor)
+        loss, correct = loss + sums[0], correct + sums[1]
+    return loss, correct
 
 
 def rows_of(n_features, n_classes, n_rows, weighted, dtype):
@@ -147,6 +160,18 @@ def test_epochs_end_where_the_finite_numbers_do(dtype, n_finite):
     assert not np.isfinite(parameters).all()
 
 
+@every_setting
+def test_columns_that_are_padding_stay_zero(settings):
+    """Whichever way a minibatch takes, or large features would drive them out of the numbers within some epochs."""
+    X, labels, parameters, _ = rows_of(27, 7, 100, False, np.float32)
+    orders = np.tile(np.arange(100), (30, 1))
+    plan = SGD(1e-3).begin(parameters, 2 * 30)
+    X *= 100
+    figures = _kernels.train_linear_epochs(X, labels, orders, parameters, 90, *settings, None, 0.0, plan)
+    assert len(figures) == 30
+    assert np.isfinite(figures).all()
+
+
 @every_dtype
 def test_epochs_end_with_a_loss_that_is_not_finite(dtype):
     """Though every parameter is."""
@@ -232,8 +257,9 @@ def test_the_gradient_is_that_of_the_loss(settings):
 
 @every_dtype
 @every_setting
-@pytest.mark.parametrize("n_classes", [3, 200])
-def test_a_row_without_weight_costs_nothing(n_classes, settings, dtype):
+@pytest.mark.parametrize("n_classes", [3, 7, 200])
+@in_parts_or_not
+def test_a_row_without_weight_costs_nothing(most_rows, n_classes, settings, dtype):
     """Even where its logits are not finite."""
     X, labels, parameters, _ = rows_of(5, n_classes, 20, False, dtype)
     parameters *= 100
@@ -248,7 +274,7 @@ def test_a_row_without_weight_costs_nothing(n_classes, settings, dtype):
     for wrong in (np.nan, np.inf, -np.inf):
         logits = np.ones((20, n_classes), dtype)
         logits[7, ::2] = wrong
-        loss, correct = _kernels.differentiate_logits(logits, labels, *settings, weights, 1.0)
+        loss, correct = differentiate_logits(logits, labels, settings, weights, 1.0, most_rows)
         assert np.isfinite([loss, correct]).all()
         assert np.isfinite(logits).all()
         assert not logits[7].any()
@@ -269,8 +295,9 @@ def test_saturated_logits_have_the_exact_loss(n_classes):
 
 @pytest.mark.parametrize("n_classes", [2, 7, 100, 200])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 10.0, 1000.0])
+@in_parts_or_not
 @every_dtype
-def test_gradients_of_the_softmax_keep_their_digits(dtype, scale, n_classes):
+def test_gradients_of_the_softmax_keep_their_digits(dtype, most_rows, scale, n_classes):
     """Every entry, to a few units and what the difference of two logits loses; near 0 and 1 too, against 80 bits."""
     rng = np.random.default_rng(n_classes)
     logits = (scale * rng.normal(size=(500, n_classes))).astype(dtype)
@@ -281,7 +308,7 @@ def test_gradients_of_the_softmax_keep_their_digits(dtype, scale, n_classes):
     exps, is_label = np.exp(-below), np.arange(n_classes) == labels[:, np.newaxis]
     others = np.where(is_label, 0, exps).sum(axis=1, keepdims=True)
     expected = np.where(is_label, -others, exps) / exps.sum(axis=1, keepdims=True)
-    _kernels.differentiate_logits(logits, labels, *SETTINGS[0], None, 1.0)
+    differentiate_logits(logits, labels, SETTINGS[0], None, 1.0, most_rows)
     # terms that are no normal numbers count as 0
     least = n_classes * np.finfo(dtype).tiny
     allowed = np.where(is_label, np.where(exps > least, below, 0).max(axis=1, keepdims=True), below)
@@ -292,8 +319,9 @@ def test_gradients_of_the_softmax_keep_their_digits(dtype, scale, n_classes):
 @pytest.mark.parametrize("settings", SETTINGS[2:], ids=str)
 @pytest.mark.parametrize("n_classes", [7, 200])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
+@in_parts_or_not
 @every_dtype
-def test_gradients_of_the_sigmoids_keep_their_digits(dtype, scale, n_classes, settings):
+def test_gradients_of_the_sigmoids_keep_their_digits(dtype, most_rows, scale, n_classes, settings):
     """The same; but of targets between 0 and 1 to a few units of the difference's terms."""
     kind, _, off, on = settings
     rng = np.random.default_rng(n_classes)
@@ -305,20 +333,21 @@ def test_gradients_of_the_sigmoids_keep_their_digits(dtype, scale, n_classes, se
     residual = np.where(z < 0, p - y, (1 - y) - q)
     terms = np.where(z < 0, p + y, (1 - y) + q) if off > 0 else np.abs(residual)
     slope = {"sigmoid_cross_entropy": 1, "sigmoid_mse": 2 * p * q, "sigmoid_mse_without_slope": 2}[kind]
-    _kernels.differentiate_logits(logits, labels, *settings, None, 1.0)
+    differentiate_logits(logits, labels, settings, None, 1.0, most_rows)
     error = np.abs(logits - residual * slope / n_classes) / np.finfo(dtype).eps
     assert (error <= 8 * terms * slope / n_classes + np.finfo(dtype).tiny / np.finfo(dtype).eps).all()
 
 
 @every_setting
-@pytest.mark.parametrize("n_classes", [3, 200])
+@pytest.mark.parametrize("n_classes", [3, 5, 8, 200])
+@in_parts_or_not
 @every_dtype
-def test_a_loss_of_what_is_no_number_is_none(dtype, n_classes, settings):
+def test_a_loss_of_what_is_no_number_is_none(dtype, most_rows, n_classes, settings):
     """Wherever it stands: by that training notices."""
     for wrong in (0, 1, n_classes - 1):
         logits = np.zeros((20, n_classes), dtype)
         logits[7, wrong] = np.nan
-        loss, _ = _kernels.differentiate_logits(logits, np.ones(20, np.int64), *settings, None, 1.0)
+        loss, _ = differentiate_logits(logits, np.ones(20, np.int64), settings, None, 1.0, most_rows)
         assert np.isnan(loss)
         assert np.isnan(logits[7]).any()
         assert np.isfinite(np.delete(logits, 7, axis=0)).all()
@@ -341,21 +370,24 @@ def test_the_first_of_equal_logits_is_what_is_predicted():
 
 @every_dtype
 @every_setting
-@pytest.mark.parametrize("n_classes", [2, 7, 9, 200])
-def test_of_equal_logits_the_first_is_predicted_in_every_row(n_classes, settings, dtype):
+@pytest.mark.parametrize("n_classes", [2, 7, 8, 9, 200])
+@in_parts_or_not
+def test_of_equal_logits_the_first_is_predicted_in_every_row(most_rows, n_classes, settings, dtype):
     rng = np.random.default_rng(n_classes)
     logits = rng.integers(0, 3, (37, n_classes)).astype(dtype)
     labels = rng.integers(0, min(n_classes, 7), 37)
     expected = int((logits.argmax(axis=1) == labels).sum())
     assert 0 < expected < 37
-    assert _kernels.differentiate_logits(logits, labels, *settings, None, 1.0)[1] == expected
+    assert differentiate_logits(logits, labels, settings, None, 1.0, most_rows)[1] == expected
 
 
-def test_losses_next_to_the_largest_float_have_a_sum():
-    logits = np.zeros((16, 3), np.float32)
+@pytest.mark.parametrize("n_classes", [3, 7])
+@in_parts_or_not
+def test_losses_next_to_the_largest_float_have_a_sum(most_rows, n_classes):
+    logits = np.zeros((16, n_classes), np.float32)
     logits[:, 0] = 2e38
     for weights in (None, np.ones(16, np.float32)):
-        total, _ = _kernels.differentiate_logits(logits.copy(), np.ones(16, int), *SETTINGS[0], weights, 1.0)
+        total, _ = differentiate_logits(logits.copy(), np.ones(16, int), SETTINGS[0], weights, 1.0, most_rows)
         assert total == pytest.approx(3.2e39, rel=1e-6)
 
 
@@ -369,7 +401,7 @@ def test_gradients_of_any_size_leave_the_rows_after_them_alone(dtype):
     assert right == 0
 
 
-@pytest.mark.parametrize("n_classes", [3, 200])
+@pytest.mark.parametrize("n_classes", [3, 7, 200])
 def test_a_label_that_is_no_number_is_not_right(n_classes):
     """Nor is it because another row has two largest logits."""
     logits = np.zeros((2, n_classes))

@@ -5,8 +5,9 @@ from a product of matrices are rounded to no less, so that pairs, as in `_loss_r
 small keeps its digits all the same: p - 1 is minus the sum of the others, and a loss near 0 their logarithm's.
 
 Logits are transposed into tiles as in `_rows`, of which only the lanes that are in use are worked on, whole registers
-of them. A NaN makes the loss NaN, by which training notices; so does an infinite logit, or makes it infinite, unless
-loss and gradient have limits there: a probability of 0, a sigmoid of 0 or 1.
+of them; a few rows of up to 8 classes, which would leave most lanes empty, stay rows. A NaN makes the loss NaN, by which
+training notices; so does an infinite logit, or makes it infinite, unless loss and gradient have limits there: a
+probability of 0, a sigmoid of 0 or 1.
 """
 from cython cimport floating
 from libc.math cimport INFINITY, copysign, copysignf, exp, fabs, fabsf, log
@@ -27,7 +28,14 @@ from steelfast._rows cimport (
     tiles_to_rows_f,
 )
 
+cdef extern from "_eight.h" nogil:
+    float largest_of_eight_f "steelfast_largest_of_eight_f"(const float*)
+    double largest_of_eight_d "steelfast_largest_of_eight_d"(const double*)
+    float sum_of_eight_f "steelfast_sum_of_eight_f"(const float*)
+    double sum_of_eight_d "steelfast_sum_of_eight_d"(const double*)
+
 cdef enum:
+    COLUMNS = 8           # logits are padded to a multiple of it, with zeros: whole registers
     FOLDED = 8            # half of LANES: what is left of them after one folding
 
 cdef enum HeadKind:
@@ -68,6 +76,294 @@ cdef inline floating capped(floating loss, double cap) noexcept nogil:
     return loss if cap == 0.0 else <floating> -log(exp(-<double> loss) + cap)
 
 
+# --- losses ----------------------------------------------------------------------------------------------------------
+
+cdef inline floating excess_of(floating rest, floating own) noexcept nogil:
+    """The sum of the exponentials of a row, that of its label `own`, but for one of the largest, which is 1: where that
+    is the label's, exactly the others."""
+    return rest + (own - <floating>1.0)
+
+
+cdef inline bint is_first_maximum(const floating* row, Py_ssize_t n_classes, Py_ssize_t label) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef bint beaten = row[label] != row[label]        # what is no number is not the largest
+    for j in range(n_classes):
+        beaten |= (row[j] > row[label]) | ((row[j] == row[label]) & (j < label))
+    return not beaten
+
+
+cdef inline double sum_in_pairs(const floating* lanes) noexcept nogil:
+    """In double, for a loss may be next to the largest float; one after the other would wait for each other."""
+    cdef double sums[FOLDED]
+    cdef Py_ssize_t lane
+    for lane in range(FOLDED):
+        sums[lane] = <double> lanes[lane] + <double> lanes[lane + FOLDED]
+    for lane in range(FOLDED // 2):
+        sums[lane] = sums[lane] + sums[lane + FOLDED // 2]
+    return (sums[0] + sums[2]) + (sums[1] + sums[3])
+
+
+cdef inline void add_excess(double excess, Tally* tally) noexcept nogil:
+    """log(1 + excess), but for the logarithm.
+
+    log(1 + a) + log(1 + b) = log(1 + (a + b + a · b)), whose terms are all positive, so that small ones lose nothing.
+    So one logarithm will do, when there is time for it.
+    """
+    tally.excess = tally.excess + (excess + tally.excess * excess)
+    if tally.excess > 1e200:             # beside which 1 is nothing
+        tally.loss += log(tally.excess)
+        tally.excess = 0.0
+
+
+cdef inline void add_losses(
+    const floating* excess, const floating* distance, const floating* weight, Tally* tally,
+) noexcept nogil:
+    """log(1 + excess) + distance of the lanes whose weight is 1, and not 0, as in `add_excess`.
+
+    A float is large enough: 16 lanes of 128 classes reach 2¹¹².
+    """
+    cdef floating products[LANES]
+    cdef floating far[LANES]
+    cdef double product
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        products[lane] = excess[lane] if weight[lane] != <floating>0.0 else <floating>0.0
+        far[lane] = distance[lane] if weight[lane] != <floating>0.0 else <floating>0.0
+    for lane in range(FOLDED):
+        products[lane] = products[lane] + (products[lane + FOLDED] + products[lane] * products[lane + FOLDED])
+    for lane in range(FOLDED // 2):
+        products[lane] = products[lane] + (products[lane + FOLDED // 2] + products[lane] * products[lane + FOLDED // 2])
+    for lane in range(FOLDED // 4):
+        products[lane] = products[lane] + (products[lane + FOLDED // 4] + products[lane] * products[lane + FOLDED // 4])
+    product = <double> (products[0] + (products[1] + products[0] * products[1]))
+    tally.loss += sum_in_pairs(far)
+    add_excess(product, tally)
+
+
+cdef inline void add_weighted_losses(
+    const Head* head, const floating* excess, const floating* distance, const floating* weight, Py_ssize_t n_lanes,
+    Tally* tally,
+) noexcept nogil:
+    """weight · (log(1 + excess) + distance) of the lanes whose weight is not 0, which are among the first n_lanes."""
+    cdef floating losses[LANES]
+    cdef floating low
+    cdef Py_ssize_t lane
+    fill_lanes(<floating>0.0, losses)
+    for lane in range(n_lanes):
+        losses[lane] = log1p(excess[lane], <floating>0.0, &low) + distance[lane]
+    if head.cap != 0.0:
+        for lane in range(n_lanes):
+            losses[lane] = capped(losses[lane], head.cap)
+    for lane in range(LANES):
+        losses[lane] = weight[lane] * losses[lane] if weight[lane] != <floating>0.0 else <floating>0.0
+    tally.loss += sum_in_pairs(losses)
+
+
+cdef inline void weights_of_lanes(
+    const floating* weights, Py_ssize_t first, Py_ssize_t n, floating* weight,
+) noexcept nogil:
+    """Those of n rows from the first on, or 1 where there are none; 0 in lanes without a row."""
+    cdef floating x
+    cdef Py_ssize_t lane
+    if weights == NULL:
+        for lane in range(LANES):
+            weight[lane] = <floating>1.0 if lane < n else <floating>0.0
+    else:
+        for lane in range(LANES):
+            x = weights[first + lane]
+            weight[lane] = x if lane < n else <floating>0.0
+
+
+cdef inline floating absolute(floating x) noexcept nogil:
+    if floating is float:
+        return fabsf(x)
+    else:
+        return fabs(x)
+
+
+cdef inline floating sign_of(floating x) noexcept nogil:
+    """1 or -1; of a zero too."""
+    if floating is float:
+        return copysignf(<float>1.0, x)
+    else:
+        return copysign(1.0, x)
+
+
+cdef inline floating sigmoid_entry(
+    HeadKind kind, floating z, floating e, floating y, floating* slope,
+) noexcept nogil:
+    """The loss of one logit with the target y, and its derivative; e is exp(-|z|)."""
+    cdef floating large = <floating>1.0 / (<floating>1.0 + e)
+    cdef floating small = e * large
+    cdef floating sign = sign_of(z)
+    # sigmoid(z) - y = (1 - y) - sigmoid(-z), from the small one of the two
+    cdef floating start = y if sign < <floating>0.0 else <floating>1.0 - y
+    cdef floating residual = sign * (start - small)
+    cdef floating low
+    if kind == EACH_SIGMOID_CROSS_ENTROPY:
+        slope[0] = residual
+        return start * absolute(z) + log1p(e, <floating>0.0, &low)
+    slope[0] = residual + residual
+    if kind == EACH_SIGMOID_MSE:
+        slope[0] = slope[0] * (large * small)
+    return residual * residual
+
+
+# --- rows of eight ---------------------------------------------------------------------------------------------------
+
+cdef inline floating largest_of_eight(const floating* x) noexcept nogil:
+    if floating is float:
+        return largest_of_eight_f(x)
+    else:
+        return largest_of_eight_d(x)
+
+
+cdef inline floating sum_of_eight(const floating* x) noexcept nogil:
+    if floating is float:
+        return sum_of_eight_f(x)
+    else:
+        return sum_of_eight_d(x)
+
+
+cdef inline floating rival_of_eight(
+    const floating* row, const floating* numbers, floating n_classes, floating label, bint* right, bint* tied,
+) noexcept nogil:
+    """The largest logit of the classes that are not the label; whether the label's is larger, and whether it is as large.
+
+    Without a branch: which rows are right cannot be foreseen.
+    """
+    cdef floating others[COLUMNS]
+    cdef floating none = -<floating>INFINITY
+    cdef floating own = row[<Py_ssize_t> label]
+    cdef floating rival
+    cdef Py_ssize_t j
+    for j in range(COLUMNS):
+        others[j] = row[j] + (none if (numbers[j] == label) | (numbers[j] >= n_classes) else <floating>0.0)
+    rival = largest_of_eight(others)
+    right[0] = own > rival
+    tied[0] |= own == rival
+    return rival
+
+
+cdef inline void settle_ties(
+    const floating* rows, Py_ssize_t n_rows, Py_ssize_t n_classes, const floating* labels, bint* right,
+) noexcept nogil:
+    """Of several largest logits the first is the one that is predicted."""
+    cdef Py_ssize_t k
+    for k in range(n_rows):
+        right[k] = is_first_maximum(rows + k * COLUMNS, n_classes, <Py_ssize_t> labels[k])
+
+
+cdef inline void softmax_of_eight(
+    bint plain, const Head* head, floating* rows, Py_ssize_t n_rows, Py_ssize_t n_classes, const floating* labels,
+    const floating* weights, floating scale, Tally* tally,
+) noexcept nogil:
+    """`few_classes` of the softmax, for up to LANES rows of eight; `plain`, a constant, is without weights and cap."""
+    cdef floating numbers[COLUMNS]
+    cdef floating others[COLUMNS]
+    cdef floating weight[LANES]
+    cdef floating excess[LANES]
+    cdef floating distance[LANES]     # from the label's logit to the largest
+    cdef bint right[LANES]
+    cdef bint tied = False
+    cdef floating n_used = <floating> n_classes
+    cdef floating label, own, largest, rest, above, factor
+    cdef floating* row
+    cdef double product = 0.0
+    cdef double far = 0.0
+    cdef double correct = 0.0
+    cdef Py_ssize_t j, k
+    for j in range(COLUMNS):
+        numbers[j] = <floating> j
+    if not plain:
+        weights_of_lanes(weights, 0, n_rows, weight)
+    # in three short loops, so that the processor works on many rows at a time
+    for k in range(n_rows):
+        row = rows + k * COLUMNS
+        label = labels[k]
+        own = row[<Py_ssize_t> label]
+        largest = larger(rival_of_eight(row, numbers, n_used, label, &right[k], &tied), own)
+        distance[k] = largest - own
+        for j in range(COLUMNS):
+            row[j] = row[j] - largest if numbers[j] < n_used else -<floating>INFINITY
+    if tied:
+        settle_ties(rows, n_rows, n_classes, labels, right)
+    for k in range(n_rows):
+        row = rows + k * COLUMNS
+        for j in range(COLUMNS):
+            row[j] = exp_of_difference(row[j])
+    for k in range(n_rows):
+        row = rows + k * COLUMNS
+        label = labels[k]
+        own = row[<Py_ssize_t> label]
+        for j in range(COLUMNS):
+            others[j] = row[j] * (<floating>0.0 if numbers[j] == label else <floating>1.0)
+        rest = sum_of_eight(others)
+        above = excess_of(rest, own)
+        factor = scale
+        if plain:
+            far += <double> distance[k]
+            product = product + (<double> above + product * <double> above)
+            correct += <double> right[k]
+        else:
+            excess[k] = above
+            factor = weight[k] * scale
+            correct += <double> weight[k] * <double> right[k]
+        factor = factor / (rest + own)
+        own = -rest * factor
+        for j in range(COLUMNS):
+            row[j] = own if numbers[j] == label else row[j] * factor
+    if plain:
+        tally.loss += far
+        add_excess(product, tally)
+    else:
+        add_weighted_losses(head, excess, distance, weight, n_rows, tally)
+    tally.correct += correct
+
+
+cdef inline void sigmoids_of_eight(
+    HeadKind kind, const Head* head, floating* rows, Py_ssize_t n_rows, Py_ssize_t n_classes, const floating* labels,
+    const floating* weights, floating scale, Tally* tally,
+) noexcept nogil:
+    """`few_classes` of the sigmoids, for up to LANES rows of eight."""
+    cdef floating numbers[COLUMNS]
+    cdef floating losses[COLUMNS]
+    cdef floating exponentials[LANES * COLUMNS]
+    cdef bint right[LANES]
+    cdef bint tied = False
+    cdef floating n_used = <floating> n_classes
+    cdef floating off = <floating> head.off
+    cdef floating on = <floating> head.on
+    cdef floating label, loss, slope, weight, factor
+    cdef floating* row
+    cdef double total = 0.0
+    cdef double correct = 0.0
+    cdef Py_ssize_t j, k
+    for j in range(COLUMNS):
+        numbers[j] = <floating> j
+    for k in range(n_rows):
+        rival_of_eight(rows + k * COLUMNS, numbers, n_used, labels[k], &right[k], &tied)
+    if tied:
+        settle_ties(rows, n_rows, n_classes, labels, right)
+    for k in range(n_rows):
+        for j in range(COLUMNS):
+            exponentials[k * COLUMNS + j] = exp_of_difference(-absolute(rows[k * COLUMNS + j]))
+    for k in range(n_rows):
+        row = rows + k * COLUMNS
+        label = labels[k]
+        weight = <floating>1.0 if weights == NULL else weights[k]
+        factor = weight * scale / <floating> n_classes
+        for j in range(COLUMNS):
+            loss = sigmoid_entry(
+                kind, row[j], exponentials[k * COLUMNS + j], on if numbers[j] == label else off, &slope)
+            losses[j] = loss * (<floating>1.0 if numbers[j] < n_used else <floating>0.0)
+            row[j] = slope * (factor if numbers[j] < n_used else <floating>0.0)
+        total += <double> (weight * sum_of_eight(losses))
+        correct += <double> weight * <double> right[k]
+    tally.loss += total
+    tally.correct += correct
+
+
 # --- tiles -----------------------------------------------------------------------------------------------------------
 
 cdef inline void rivals(
@@ -84,14 +380,6 @@ cdef inline void rivals(
             x = -<floating>INFINITY if numbers[j] == place else <floating>0.0
             largest = larger(tiles[j * LANES + lane] + x, largest)
         rival[lane] = largest
-
-
-cdef inline bint is_first_maximum(const floating* row, Py_ssize_t n_classes, Py_ssize_t label) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef bint beaten = row[label] != row[label]        # what is no number is not the largest
-    for j in range(n_classes):
-        beaten |= (row[j] > row[label]) | ((row[j] == row[label]) & (j < label))
-    return not beaten
 
 
 cdef inline void softmax_tiles(
@@ -133,81 +421,6 @@ cdef inline void softmax_tiles(
         for j in range(n_classes):
             e = tiles[j * LANES + lane] * each
             tiles[j * LANES + lane] = mine if numbers[j] == place else e
-
-
-cdef inline double sum_in_pairs(const floating* lanes) noexcept nogil:
-    """In double, for a loss may be next to the largest float; one after the other would wait for each other."""
-    cdef double sums[FOLDED]
-    cdef Py_ssize_t lane
-    for lane in range(FOLDED):
-        sums[lane] = <double> lanes[lane] + <double> lanes[lane + FOLDED]
-    for lane in range(FOLDED // 2):
-        sums[lane] = sums[lane] + sums[lane + FOLDED // 2]
-    return (sums[0] + sums[2]) + (sums[1] + sums[3])
-
-
-cdef inline void add_losses(
-    const floating* excess, const floating* distance, const floating* weight, Tally* tally,
-) noexcept nogil:
-    """log(1 + excess) + distance of the lanes whose weight is 1, and not 0, but for the logarithm.
-
-    log(1 + a) + log(1 + b) = log(1 + (a + b + a · b)), whose terms are all positive, so that small ones lose nothing.
-    So one logarithm will do, when there is time for it. A float is large enough: 16 lanes of 128 classes reach 2¹¹².
-    """
-    cdef floating products[LANES]
-    cdef floating far[LANES]
-    cdef double product
-    cdef Py_ssize_t lane
-    for lane in range(LANES):
-        products[lane] = excess[lane] if weight[lane] != <floating>0.0 else <floating>0.0
-        far[lane] = distance[lane] if weight[lane] != <floating>0.0 else <floating>0.0
-    for lane in range(FOLDED):
-        products[lane] = products[lane] + (products[lane + FOLDED] + products[lane] * products[lane + FOLDED])
-    for lane in range(FOLDED // 2):
-        products[lane] = products[lane] + (products[lane + FOLDED // 2] + products[lane] * products[lane + FOLDED // 2])
-    for lane in range(FOLDED // 4):
-        products[lane] = products[lane] + (products[lane + FOLDED // 4] + products[lane] * products[lane + FOLDED // 4])
-    product = <double> (products[0] + (products[1] + products[0] * products[1]))
-    tally.loss += sum_in_pairs(far)
-    tally.excess = tally.excess + (product + tally.excess * product)
-    if tally.excess > 1e200:             # beside which 1 is nothing
-        tally.loss += log(tally.excess)
-        tally.excess = 0.0
-
-
-cdef inline floating absolute(floating x) noexcept nogil:
-    if floating is float:
-        return fabsf(x)
-    else:
-        return fabs(x)
-
-
-cdef inline floating sign_of(floating x) noexcept nogil:
-    """1 or -1; of a zero too."""
-    if floating is float:
-        return copysignf(<float>1.0, x)
-    else:
-        return copysign(1.0, x)
-
-
-cdef inline floating sigmoid_entry(
-    HeadKind kind, floating z, floating e, floating y, floating* slope,
-) noexcept nogil:
-    """The loss of one logit with the target y, and its derivative; e is exp(-|z|)."""
-    cdef floating large = <floating>1.0 / (<floating>1.0 + e)
-    cdef floating small = e * large
-    cdef floating sign = sign_of(z)
-    # sigmoid(z) - y = (1 - y) - sigmoid(-z), from the small one of the two
-    cdef floating start = y if sign < <floating>0.0 else <floating>1.0 - y
-    cdef floating residual = sign * (start - small)
-    cdef floating low
-    if kind == EACH_SIGMOID_CROSS_ENTROPY:
-        slope[0] = residual
-        return start * absolute(z) + log1p(e, <floating>0.0, &low)
-    slope[0] = residual + residual
-    if kind == EACH_SIGMOID_MSE:
-        slope[0] = slope[0] * (large * small)
-    return residual * residual
 
 
 cdef inline void sigmoid_tiles(
@@ -255,6 +468,11 @@ cdef inline void each_sigmoid(
             <floating> head.on, losses)
 
 
+cdef inline Py_ssize_t lanes_of(Py_ssize_t n_rows, Py_ssize_t group) noexcept nogil:
+    """Of a tile, or a part of one, those that whole registers of `group` take with n_rows in use."""
+    return min((n_rows + group - 1) // group * group, LANES)
+
+
 cdef inline void few_classes(
     HeadKind kind, const Head* head, floating* logits, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n_classes,
     const floating* labels, const floating* weights, floating scale, Tally* tally,
@@ -275,12 +493,20 @@ cdef inline void few_classes(
     cdef floating factor[LANES]
     cdef floating losses[LANES]
     cdef floating right[LANES]
-    cdef floating low, x
     cdef Py_ssize_t group = REGISTER // <Py_ssize_t> sizeof(floating)
     cdef Py_ssize_t i, j, lane, n, n_lanes
     cdef double total_correct = 0.0
     cdef bint tied
     if n_classes < 1:
+        return
+    # as rows where those are fewer numbers
+    if width == COLUMNS and n_rows * COLUMNS < n_classes * lanes_of(n_rows, COLUMNS):
+        if kind != SOFTMAX_CROSS_ENTROPY:
+            sigmoids_of_eight(kind, head, logits, n_rows, n_classes, labels, weights, scale, tally)
+        elif weights == NULL and head.cap == 0.0:
+            softmax_of_eight(True, head, logits, n_rows, n_classes, labels, weights, scale, tally)
+        else:
+            softmax_of_eight(False, head, logits, n_rows, n_classes, labels, weights, scale, tally)
         return
     for j in range(n_classes):
         numbers[j] = <floating> j
@@ -290,19 +516,13 @@ cdef inline void few_classes(
     fill_lanes(<floating>0.0, losses)
     for i from 0 <= i < n_rows by LANES:
         n = min(LANES, n_rows - i)
-        n_lanes = (n + group - 1) // group * group
+        n_lanes = lanes_of(n, group)
         if floating is float:
             rows_to_tiles_f(logits + i * width, width, n_lanes, tiles)
         else:
             rows_to_tiles_d(logits + i * width, width, n_lanes, tiles)
         label = labels + i
-        if weights == NULL:
-            for lane in range(LANES):
-                weight[lane] = <floating>1.0 if lane < n else <floating>0.0
-        else:
-            for lane in range(LANES):
-                x = weights[i + lane]
-                weight[lane] = x if lane < n else <floating>0.0
+        weights_of_lanes(weights, i, n, weight)
         for lane in range(n):
             own[lane] = logits[(i + lane) * width + <Py_ssize_t> labels[i + lane]]
         rivals(tiles, n_classes, n_lanes, numbers, label, rival)
@@ -333,18 +553,12 @@ cdef inline void few_classes(
             tiles_to_rows_d(tiles, width, n_lanes, logits + i * width)
         if kind == SOFTMAX_CROSS_ENTROPY:
             for lane in range(LANES):
-                # the sum of all but for one of the largest, whose exponential is 1: where it is the label's, exactly
-                # the others
-                losses[lane] = losses[lane] + (own[lane] - <floating>1.0)
+                losses[lane] = excess_of(losses[lane], own[lane])
         if kind == SOFTMAX_CROSS_ENTROPY and weights == NULL and head.cap == 0.0:
             add_losses(losses, distance, weight, tally)
+        elif kind == SOFTMAX_CROSS_ENTROPY:
+            add_weighted_losses(head, losses, distance, weight, n_lanes, tally)
         else:
-            if kind == SOFTMAX_CROSS_ENTROPY:
-                for lane in range(n_lanes):
-                    losses[lane] = log1p(losses[lane], <floating>0.0, &low) + distance[lane]
-                if head.cap != 0.0:
-                    for lane in range(n):
-                        losses[lane] = capped(losses[lane], head.cap)
             for lane in range(LANES):
                 losses[lane] = weight[lane] * losses[lane] if weight[lane] != <floating>0.0 else <floating>0.0
             tally.loss += sum_in_pairs(losses)

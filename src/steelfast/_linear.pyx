@@ -15,6 +15,7 @@ cimport numpy as cnp
 from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32, new_array
 from steelfast._elementary cimport enter_environment, environment, leave_environment, log1p
 from steelfast._heads cimport (
+    COLUMNS,
     EACH_SIGMOID_CROSS_ENTROPY,
     EACH_SIGMOID_MSE,
     EACH_SIGMOID_MSE_WITHOUT_SLOPE,
@@ -56,7 +57,6 @@ cdef extern from "_product.h" nogil:
         const void**, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double, double*)
 
 cdef enum:
-    COLUMNS = 8           # logits are padded to a multiple of it: whole registers
     MOST_ROWS = 64        # gathered at a time, if the cache holds them:
     ENTRIES = 16384
     ALIGNMENT = 64
