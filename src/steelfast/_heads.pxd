@@ -5,8 +5,8 @@ from a product of matrices are rounded to no less, so that pairs, as in `_loss_r
 small keeps its digits all the same: p - 1 is minus the sum of the others, and a loss near 0 their logarithm's.
 
 Logits are transposed into tiles as in `_rows`, of which only the lanes that are in use are worked on, whole registers
-of them; a few rows of up to 8 classes, which would leave most lanes empty, stay rows. A NaN makes the loss NaN, by which
-training notices; so does an infinite logit, or makes it infinite, unless loss and gradient have limits there: a
+of them; a few rows of up to 8 classes, which would leave most lanes empty, stay rows. A NaN makes the loss NaN, by
+which training notices; so does an infinite logit, or makes it infinite, unless loss and gradient have limits there: a
 probability of 0, a sigmoid of 0 or 1.
 """
 from cython cimport floating
@@ -228,7 +228,7 @@ cdef inline floating sum_of_eight(const floating* x) noexcept nogil:
 cdef inline floating rival_of_eight(
     const floating* row, const floating* numbers, floating n_classes, floating label, bint* right, bint* tied,
 ) noexcept nogil:
-    """The largest logit of the classes that are not the label; whether the label's is larger, and whether it is as large.
+    """The largest logit of the classes that are not the label; whether the label's is larger, or as large.
 
     Without a branch: which rows are right cannot be foreseen.
     """
