@@ -575,6 +575,22 @@ def test_lists_and_arrays_of_other_layouts_are_the_same_rows(small):
         assert classifier.predict_proba(rows).tolist() == quick().fit(X, y).predict_proba(X).tolist()
 
 
+def test_labels_in_any_place_of_memory(small):
+    X, y = small[0], np.unique(small[1], return_inverse=True)[1]
+    expected = state(quick().fit(X, y))
+    table, apart = np.stack([y, 1 - y], axis=1), np.zeros(8 * len(y) + 1, np.uint8)[1:].view(np.int64)
+    apart[:] = y
+    for labels in (table[:, 0], y[::-1].copy()[::-1], apart):
+        assert state(quick().fit(X, labels)) == expected
+
+
+def test_labels_that_change_during_a_fit_do_not_matter(small):
+    X, y = small[0], np.unique(small[1], return_inverse=True)[1]
+    expected = state(quick().fit(X, y))
+    labels = y.copy()
+    assert state(quick().fit(X, labels, callback=lambda _: labels.fill(1 << 45))) == expected
+
+
 def test_rows_of_float32_stay_what_they_are(small):
     X, y = small
     X = X.astype(np.float32)

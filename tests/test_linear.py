@@ -381,6 +381,30 @@ def test_of_equal_logits_the_first_is_predicted_in_every_row(most_rows, n_classe
     assert differentiate_logits(logits, labels, settings, None, 1.0, most_rows)[1] == expected
 
 
+@in_parts_or_not
+@every_dtype
+@pytest.mark.parametrize("settings", SETTINGS[2:], ids=str)
+@pytest.mark.parametrize("n_classes", [5, 8])
+def test_infinite_logits_are_compared_like_others(n_classes, settings, dtype, most_rows):
+    """Where sigmoids have reached 0 and 1, losses and training go on."""
+    pairs = np.array(list(np.ndindex(n_classes, n_classes)))
+    logits = np.zeros((len(pairs), n_classes), dtype)
+    np.put_along_axis(logits, pairs, np.inf, axis=1)
+    expected = int((logits.argmax(axis=1) == pairs[:, 1]).sum())
+    labels = pairs[:, 1].copy()
+    assert n_classes < expected < len(pairs)
+    assert differentiate_logits(logits, labels, settings, None, 1.0, most_rows)[1] == expected
+
+
+@pytest.mark.parametrize("n_rows", [1, 40])
+def test_an_infinite_feature_does_not_reach_what_is_padding(n_rows):
+    X, parameters = np.array([[np.inf, 1.0]]), np.array([[1.0, -1.0, 2.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    rows, labels = np.repeat(X, n_rows, axis=0), np.zeros(n_rows, np.int64)
+    loss, correct, _ = _kernels.linear_loss_and_grad(rows, labels, parameters, *SETTINGS[3], None)
+    assert loss / n_rows == pytest.approx(1 / 3)
+    assert correct == n_rows
+
+
 @pytest.mark.parametrize("n_classes", [3, 7])
 @in_parts_or_not
 def test_losses_next_to_the_largest_float_have_a_sum(most_rows, n_classes):

@@ -5,8 +5,8 @@ from a product of matrices are rounded to no less, so that pairs, as in `_loss_r
 small keeps its digits all the same: p - 1 is minus the sum of the others, and a loss near 0 their logarithm's.
 
 Logits are transposed into tiles as in `_rows`, of which only the lanes that are in use are worked on, whole registers
-of them; a few rows of up to 8 classes, which would leave most lanes empty, stay rows. A NaN makes the loss NaN, by
-which training notices; so does an infinite logit, or makes it infinite, unless loss and gradient have limits there: a
+of them; a few rows of up to 8 classes, which would leave lanes empty, stay rows. A NaN makes the loss NaN, by which
+training notices; so does an infinite logit, or makes it infinite, unless loss and gradient have limits there: a
 probability of 0, a sigmoid of 0 or 1.
 """
 from cython cimport floating
@@ -24,6 +24,7 @@ from steelfast._rows cimport (
     larger,
     rows_to_tiles_d,
     rows_to_tiles_f,
+    smaller,
     tiles_to_rows_d,
     tiles_to_rows_f,
 )
@@ -103,6 +104,14 @@ cdef inline double sum_in_pairs(const floating* lanes) noexcept nogil:
     return (sums[0] + sums[2]) + (sums[1] + sums[3])
 
 
+cdef inline double weighted_sum(const floating* weight, floating* losses) noexcept nogil:
+    """Of LANES losses, which become their products; those whose weight is 0 may be anything."""
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        losses[lane] = weight[lane] * losses[lane] if weight[lane] != <floating>0.0 else <floating>0.0
+    return sum_in_pairs(losses)
+
+
 cdef inline void add_excess(double excess, Tally* tally) noexcept nogil:
     """log(1 + excess), but for the logarithm.
 
@@ -154,9 +163,7 @@ cdef inline void add_weighted_losses(
     if head.cap != 0.0:
         for lane in range(n_lanes):
             losses[lane] = capped(losses[lane], head.cap)
-    for lane in range(LANES):
-        losses[lane] = weight[lane] * losses[lane] if weight[lane] != <floating>0.0 else <floating>0.0
-    tally.loss += sum_in_pairs(losses)
+    tally.loss += weighted_sum(weight, losses)
 
 
 cdef inline void weights_of_lanes(
@@ -228,17 +235,15 @@ cdef inline floating sum_of_eight(const floating* x) noexcept nogil:
 cdef inline floating rival_of_eight(
     const floating* row, const floating* numbers, floating n_classes, floating label, bint* right, bint* tied,
 ) noexcept nogil:
-    """The largest logit of the classes that are not the label; whether the label's is larger, or as large.
-
-    Without a branch: which rows are right cannot be foreseen.
-    """
+    """The largest logit of the classes that are not the label, infinite if one is no number; whether the label's is
+    larger, or as large. Without a branch: which rows are right cannot be foreseen."""
     cdef floating others[COLUMNS]
-    cdef floating none = -<floating>INFINITY
+    cdef floating above = <floating>INFINITY
     cdef floating own = row[<Py_ssize_t> label]
     cdef floating rival
     cdef Py_ssize_t j
     for j in range(COLUMNS):
-        others[j] = row[j] + (none if (numbers[j] == label) | (numbers[j] >= n_classes) else <floating>0.0)
+        others[j] = smaller(row[j], -above if (numbers[j] == label) | (numbers[j] >= n_classes) else above)
     rival = largest_of_eight(others)
     right[0] = own > rival
     tied[0] |= own == rival
@@ -248,7 +253,7 @@ cdef inline floating rival_of_eight(
 cdef inline void settle_ties(
     const floating* rows, Py_ssize_t n_rows, Py_ssize_t n_classes, const floating* labels, bint* right,
 ) noexcept nogil:
-    """Of several largest logits the first is the one that is predicted."""
+    """Of several largest logits the first is the one that is predicted. What they are less their largest will do."""
     cdef Py_ssize_t k
     for k in range(n_rows):
         right[k] = is_first_maximum(rows + k * COLUMNS, n_classes, <Py_ssize_t> labels[k])
@@ -308,7 +313,7 @@ cdef inline void softmax_of_eight(
         else:
             excess[k] = above
             factor = weight[k] * scale
-            correct += <double> weight[k] * <double> right[k]
+            correct += <double> (weight[k] if right[k] else <floating>0.0)
         factor = factor / (rest + own)
         own = -rest * factor
         for j in range(COLUMNS):
@@ -356,10 +361,10 @@ cdef inline void sigmoids_of_eight(
         for j in range(COLUMNS):
             loss = sigmoid_entry(
                 kind, row[j], exponentials[k * COLUMNS + j], on if numbers[j] == label else off, &slope)
-            losses[j] = loss * (<floating>1.0 if numbers[j] < n_used else <floating>0.0)
+            losses[j] = loss if numbers[j] < n_used else <floating>0.0
             row[j] = slope * (factor if numbers[j] < n_used else <floating>0.0)
         total += <double> (weight * sum_of_eight(losses))
-        correct += <double> weight * <double> right[k]
+        correct += <double> (weight if right[k] else <floating>0.0)
     tally.loss += total
     tally.correct += correct
 
@@ -499,7 +504,7 @@ cdef inline void few_classes(
     cdef bint tied
     if n_classes < 1:
         return
-    # as rows where those are fewer numbers
+    # as rows where those are fewer numbers, in halves of tiles: the same for every size of registers, and so the bits
     if width == COLUMNS and n_rows * COLUMNS < n_classes * lanes_of(n_rows, COLUMNS):
         if kind != SOFTMAX_CROSS_ENTROPY:
             sigmoids_of_eight(kind, head, logits, n_rows, n_classes, labels, weights, scale, tally)
@@ -559,9 +564,7 @@ cdef inline void few_classes(
         elif kind == SOFTMAX_CROSS_ENTROPY:
             add_weighted_losses(head, losses, distance, weight, n_lanes, tally)
         else:
-            for lane in range(LANES):
-                losses[lane] = weight[lane] * losses[lane] if weight[lane] != <floating>0.0 else <floating>0.0
-            tally.loss += sum_in_pairs(losses)
+            tally.loss += weighted_sum(weight, losses)
         for lane in range(n):
             total_correct += right[lane]
     tally.correct += total_correct

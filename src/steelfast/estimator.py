@@ -901,8 +901,9 @@ def _classes_of(targets: Array) -> tuple[Array, IntArray]:
     if targets.dtype == np.int64:
         low, high = int(np.minimum.reduce(targets)), int(np.maximum.reduce(targets))
         if high - low < len(targets):
-            labels = targets - low if low else targets
-            labels = labels.astype(np.intp, copy=False)  # as bincount and unique have it, of 32 bits too
+            # in any case a copy: the caller may change the targets while the kernels read the labels; of intp, as
+            # bincount and unique have it, of 32 bits too
+            labels = (targets - low).astype(np.intp, copy=False)
             counts = np.bincount(labels)
             if counts.all():
                 return np.arange(high - low + 1, dtype=np.int64) + low, labels
