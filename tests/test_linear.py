@@ -509,8 +509,10 @@ def test_a_plain_table_is_finite_and_contiguous(dtype):
         large = np.ones((8, 15), dtype)
         large.flat[k] = wrong
         assert not _kernels.is_plain_table(large)
+        assert _kernels.is_plain_table(large, finite=False)
     for other in (table.T, table[:, ::2], table[0], table[np.newaxis], table.tolist(), None):
         assert not _kernels.is_plain_table(other)
+        assert not _kernels.is_plain_table(other, finite=False)
     assert not _kernels.is_plain_table(table.astype(table.dtype.newbyteorder()))
     assert not _kernels.is_plain_table(np.zeros((2, 3), np.int64))
     unaligned = np.frombuffer(b"x" + table.tobytes(), dtype, count=9, offset=1).reshape(3, 3)

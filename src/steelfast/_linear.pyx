@@ -404,7 +404,9 @@ cdef cnp.ndarray workspace_for(
     """The memory of a workspace, which lasts as long as the array that is returned."""
     cdef Py_ssize_t itemsize = 4 if type_number == cnp.NPY_FLOAT else 8
     cdef Py_ssize_t width = (table.n_classes + COLUMNS - 1) // COLUMNS * COLUMNS
-    cdef Py_ssize_t chunk = min(MOST_ROWS, ENTRIES // (table.n_features + 1 + width), most_rows + LANES - 1)
+    # rows that are copied need the first cache twice
+    cdef Py_ssize_t most = LANES if copies else MOST_ROWS
+    cdef Py_ssize_t chunk = min(most, ENTRIES // (table.n_features + 1 + width), most_rows + LANES - 1)
     cdef Py_ssize_t of_parameters = (table.n_features + 1) * width * itemsize
     cdef cnp.npy_intp size
     cdef cnp.ndarray memory
@@ -691,8 +693,8 @@ cdef bint all_finite(const char* numbers, Py_ssize_t n, bint single) noexcept no
     return not far_beyond >> 63
 
 
-def is_plain_table(X):
-    """Whether X is a C-contiguous array of finite float32 or float64 with two dimensions."""
+def is_plain_table(X, *, bint finite=True):
+    """Whether X is a C-contiguous array of float32 or float64 with two dimensions; of finite ones, unless not asked."""
     cdef bint single, result
     cdef Py_ssize_t n
     if not (
@@ -702,6 +704,8 @@ def is_plain_table(X):
     single = is_float32(<cnp.ndarray> X)
     if not single and cnp.PyArray_TYPE(<cnp.ndarray> X) != cnp.NPY_DOUBLE:
         return False
+    if not finite:
+        return True
     n = cnp.PyArray_SIZE(<cnp.ndarray> X)
     state = allow_threads(n)
     result = all_finite(<const char*> cnp.PyArray_DATA(<cnp.ndarray> X), n, single)

@@ -585,6 +585,11 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(targets)
         return rows, targets
 
+    def _validated(self, X: ArrayLike) -> Array:
+        """Rows to predict, as scikit-learn wants them checked."""
+        rows: Array = validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+        return rows
+
     def _fits(self, X: Array) -> bool:
         return X.shape[1] == self.n_features_in_ and "feature_names_in_" not in vars(self)
 
@@ -793,7 +798,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         probs : ndarray of shape (n_samples, n_classes)
         """
         logits = self._logits(X, check_input)
-        return self._head.probabilities(logits)
+        return self._head.probabilities(logits, in_place=True)
 
     def predict_log_proba(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """The logarithms of the probabilities, finite where these are too small to tell from 0.
@@ -809,7 +814,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         log_probs : ndarray of shape (n_samples, n_classes)
         """
         logits = self._logits(X, check_input)
-        return self._head.log_probabilities(logits)
+        return self._head.log_probabilities(logits, in_place=True)
 
     @property
     def _head(self) -> Head:
@@ -819,10 +824,15 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows: Any = X
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
-        if check_input and not (type(X) is np.ndarray and len(X) and _kernels.is_plain_table(X) and self._fits(X)):
-            rows = validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+        # of a linear model the logits tell whether all is finite, so that a large table is read once
+        finite = not isinstance(self._model, LinearModel)
+        if check_input and not (
+            type(X) is np.ndarray and len(X) and _kernels.is_plain_table(X, finite=finite) and self._fits(X)
+        ):
+            rows = self._validated(X)
         logits = self._model.logits(rows, self._scaling)
-        if check_input and not np.isfinite(logits).all():
+        if check_input and not _kernels.is_plain_table(logits):
+            self._validated(X)
             raise ValueError(f"X is too large for a model of {logits.dtype}: it reaches {np.abs(rows).max():.2g}")
         return logits
 

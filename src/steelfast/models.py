@@ -129,7 +129,8 @@ class LinearModel:
         [parameters] = self.parameters
         if parameters.size <= _MOST_PARAMETERS:
             return _kernels.linear_logits(X, parameters, *(() if scaling is None else (scaling[0], 1 / scaling[1])))
-        logits: Array = standardized(X, scaling, parameters.dtype) @ self.weights + self.bias
+        with np.errstate(over="ignore", invalid="ignore"):  # as the kernel
+            logits: Array = standardized(X, scaling, parameters.dtype) @ self.weights + self.bias
         return logits
 
     def train_epochs(
