@@ -832,7 +832,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows = self._validated(X)
         logits = self._model.logits(rows, self._scaling)
         if check_input and not _kernels.is_plain_table(logits):
-            self._validated(X)
+            self._validated(X)  # which says so if X is not finite itself
             raise ValueError(f"X is too large for a model of {logits.dtype}: it reaches {np.abs(rows).max():.2g}")
         return logits
 
