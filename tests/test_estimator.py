@@ -621,17 +621,6 @@ def test_nor_are_they_predicted_of_where_nothing_was_learned(n_features, number)
             method(X)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_predictions_leave_the_rows_alone(small, loss):
-    X, y = small
-    classifier, before = quick(loss=loss).fit(X, y), X.copy()
-    scores = classifier.decision_function(X)
-    for method in (classifier.predict_proba, classifier.predict_log_proba):
-        np.testing.assert_array_equal(method(X), method(X))
-    np.testing.assert_array_equal(classifier.decision_function(X), scores)
-    np.testing.assert_array_equal(X, before)
-
-
 def test_rows_too_large_to_sum_are_fine():
     X = np.linspace(1e307, 1.7e308, 40).reshape(20, 2)
     classifier = quick(standardize=False, learning_rate=1e-320, optimizer="sgd").fit(X, np.arange(20) % 2)

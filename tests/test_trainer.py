@@ -308,6 +308,18 @@ def test_probabilities(rng, head):
 
 
 @every_head
+@pytest.mark.parametrize("name", ["probabilities", "log_probabilities"])
+def test_probabilities_in_place_are_the_same(rng, head, name):
+    z = rng.normal(0, 3, (50, N_CLASSES))
+    before = z.copy()
+    expected = getattr(head, name)(z)
+    np.testing.assert_array_equal(z, before)
+    in_place = getattr(head, name)(z, in_place=True)
+    np.testing.assert_array_equal(in_place, expected)
+    assert head.name != "softmax_cross_entropy" or in_place is z
+
+
+@every_head
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_probabilities_of_extreme_logits(head, dtype):
     z = np.array([[-1e4, -1e4, -1e4, -1e4], [1e4, 1e4, 1e4, 1e4], [-1e4, 0, 1e4, -2e4]], dtype)

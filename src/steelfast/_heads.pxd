@@ -238,12 +238,12 @@ cdef inline floating rival_of_eight(
     """The largest logit of the classes that are not the label, infinite if one is no number; whether the label's is
     larger, or as large. Without a branch: which rows are right cannot be foreseen."""
     cdef floating others[COLUMNS]
-    cdef floating above = <floating>INFINITY
+    cdef floating end = <floating>INFINITY
     cdef floating own = row[<Py_ssize_t> label]
     cdef floating rival
     cdef Py_ssize_t j
     for j in range(COLUMNS):
-        others[j] = smaller(row[j], -above if (numbers[j] == label) | (numbers[j] >= n_classes) else above)
+        others[j] = smaller(row[j], -end if (numbers[j] == label) | (numbers[j] >= n_classes) else end)
     rival = largest_of_eight(others)
     right[0] = own > rival
     tied[0] |= own == rival

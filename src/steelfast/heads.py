@@ -75,7 +75,7 @@ class Head:
         return _kernels.softmax(scores, out=scores if in_place else None)
 
     def log_probabilities(self, logits: Array, *, in_place: bool = False) -> Array:
-        """The logarithms of the probabilities, exact where these are nearly 0 or 1."""
+        """The logarithms of the probabilities, exact where these are nearly 0 or 1; `in_place` as for those."""
         scores = self.scores(logits)
         return _kernels.log_softmax(scores, out=scores if in_place else None)
 
