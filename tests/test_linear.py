@@ -208,6 +208,32 @@ def test_its_steps_are_those_of_the_optimizer(name, dtype):
 
 
 @every_dtype
+@pytest.mark.parametrize("n_classes", [3, 8, 9])
+@pytest.mark.parametrize("batch_size", [*range(1, 13), 64, 65])
+def test_minibatches_together_are_minibatches_one_by_one(batch_size, n_classes, dtype):
+    """To the last bit: within a call, a step may bring the logits of the rows that come next."""
+    settings = ("softmax_cross_entropy", 0.0, 0.0, 1.0)
+    n_rows = 4 * batch_size + batch_size // 2
+    n_steps = -(-n_rows // batch_size)
+    for n_features in (0, 1, 2, 3, 8, 9, 10, 13, 27, 40):
+        X, labels, parameters, weights = rows_of(n_features, n_classes, n_rows, True, dtype)
+        order = np.random.default_rng(0).permutation(n_rows)
+        one_by_one, figures = parameters.copy(), []
+        for start in range(0, n_rows, batch_size):
+            rows = order[np.newaxis, start : start + batch_size]
+            plan = SGD(0.1).begin(one_by_one, 1)
+            figures.append(
+                _kernels.train_linear_epochs(X, labels, rows, one_by_one, batch_size, *settings, weights, 0.0, plan)
+            )
+        together = _kernels.train_linear_epochs(
+            X, labels, order[np.newaxis], parameters, batch_size, *settings, weights, 0.0,
+            SGD(0.1).begin(parameters, n_steps),
+        )  # fmt: skip
+        np.testing.assert_array_equal(parameters, one_by_one, str(n_features))
+        np.testing.assert_array_equal(together, np.concatenate(figures, axis=2), str(n_features))
+
+
+@every_dtype
 @pytest.mark.parametrize("batch_size", [1, 10, 64, 65, 100])
 def test_a_plain_step_has_the_same_bits_however_it_is_taken(batch_size, dtype):
     """Together with the gradient, or after it, as that of a momentum of 0 and those of batches in several parts."""

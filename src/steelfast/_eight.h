@@ -1,49 +1,94 @@
 /* The largest and the sum of eight neighbouring numbers: four and four, then two and two, then one and one, in that order
- * wherever it is compiled. gcc makes single numbers of such loops before it thinks of vectors. */
+ * wherever it is compiled. gcc makes single numbers of such loops before it thinks of vectors.
+ *
+ *     largest_of_eight(x, limit)              the largest min(x, limit); of what is no number its limit
+ *     first_of_eight(x, value)                the place of the first x that is `value`, or 8
+ *     sum_of_eight_but(x, numbers, label)     the sum of those x whose numbers are not the label */
 #ifndef STEELFAST_EIGHT_H
 #define STEELFAST_EIGHT_H
 
 #define STEELFAST_LARGER(a, b) ((a) > (b) ? (a) : (b))
+#define STEELFAST_SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define STEELFAST_PLUS(a, b) ((a) + (b))
 
 #if defined(__AVX2__)
 #include <immintrin.h>
 
+/* max(a, b) is b where one of both is no number, like a > b ? a : b; so is min */
+static inline float steelfast_largest_of_eight_f(const float *x, const float *limit) {
+    const __m256 eight = _mm256_min_ps(_mm256_loadu_ps(x), _mm256_loadu_ps(limit));
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+static inline float steelfast_sum_of_eight_but_f(const float *x, const float *numbers, float label) {
+    const __m256 others = _mm256_cmp_ps(_mm256_loadu_ps(numbers), _mm256_set1_ps(label), _CMP_NEQ_UQ);
+    const __m256 eight = _mm256_and_ps(others, _mm256_loadu_ps(x));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+static inline int steelfast_first_of_eight_f(const float *x, float value) {
+    return __builtin_ctz(0x100 | _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x), _mm256_set1_ps(value), _CMP_EQ_OQ)));
+}
 #if defined(__AVX512F__)
-/* in one load, for they have just been written by one store */
-#define STEELFAST_BY_FOUR(instruction, x, four)                                                    \
-    const __m512d eight = _mm512_loadu_pd(x);                                                      \
-    const __m256d four = _mm256_##instruction##_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+static inline double steelfast_largest_of_eight_d(const double *x, const double *limit) {
+    const __m512d eight = _mm512_min_pd(_mm512_loadu_pd(x), _mm512_loadu_pd(limit));
+    const __m256d four = _mm256_max_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+    const __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)));
+}
+static inline double steelfast_sum_of_eight_but_d(const double *x, const double *numbers, double label) {
+    const __mmask8 others = _mm512_cmp_pd_mask(_mm512_loadu_pd(numbers), _mm512_set1_pd(label), _CMP_NEQ_UQ);
+    const __m512d eight = _mm512_maskz_loadu_pd(others, x);
+    const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+static inline int steelfast_first_of_eight_d(const double *x, double value) {
+    return __builtin_ctz(0x100 | (int)_mm512_cmp_pd_mask(_mm512_loadu_pd(x), _mm512_set1_pd(value), _CMP_EQ_OQ));
+}
 #else
-#define STEELFAST_BY_FOUR(instruction, x, four) \
-    const __m256d four = _mm256_##instruction##_pd(_mm256_loadu_pd(x), _mm256_loadu_pd((x) + 4));
+static inline double steelfast_largest_of_eight_d(const double *x, const double *limit) {
+    const __m256d four = _mm256_max_pd(
+        _mm256_min_pd(_mm256_loadu_pd(x), _mm256_loadu_pd(limit)),
+        _mm256_min_pd(_mm256_loadu_pd(x + 4), _mm256_loadu_pd(limit + 4)));
+    const __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)));
+}
+static inline double steelfast_sum_of_eight_but_d(const double *x, const double *numbers, double label) {
+    const __m256d number = _mm256_set1_pd(label);
+    const __m256d four = _mm256_add_pd(
+        _mm256_and_pd(_mm256_cmp_pd(_mm256_loadu_pd(numbers), number, _CMP_NEQ_UQ), _mm256_loadu_pd(x)),
+        _mm256_and_pd(_mm256_cmp_pd(_mm256_loadu_pd(numbers + 4), number, _CMP_NEQ_UQ), _mm256_loadu_pd(x + 4)));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+static inline int steelfast_first_of_eight_d(const double *x, double value) {
+    const __m256d number = _mm256_set1_pd(value);
+    return __builtin_ctz(
+        0x100 | _mm256_movemask_pd(_mm256_cmp_pd(_mm256_loadu_pd(x), number, _CMP_EQ_OQ))
+        | _mm256_movemask_pd(_mm256_cmp_pd(_mm256_loadu_pd(x + 4), number, _CMP_EQ_OQ)) << 4);
+}
 #endif
-#define STEELFAST_OF_EIGHT(name, instruction, plain)                                                                  \
-    static inline double steelfast_##name##_of_eight_d(const double *x) {                                             \
-        STEELFAST_BY_FOUR(instruction, x, four)                                                                       \
-        const __m128d two = _mm_##instruction##_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));     \
-        return _mm_cvtsd_f64(_mm_##instruction##_sd(two, _mm_unpackhi_pd(two, two)));                                 \
+#else
+#define STEELFAST_PLAIN_FOLD(op, x) op(op(op(x(0), x(4)), op(x(2), x(6))), op(op(x(1), x(5)), op(x(3), x(7))))
+#define STEELFAST_LIMITED(j) STEELFAST_SMALLER(x[j], limit[j])
+#define STEELFAST_UNLESS_LABEL(j) (numbers[j] != label ? x[j] : 0)
+#define STEELFAST_EIGHT(suffix, type)                                                                                 \
+    static inline type steelfast_largest_of_eight_##suffix(const type *x, const type *limit) {                        \
+        return STEELFAST_PLAIN_FOLD(STEELFAST_LARGER, STEELFAST_LIMITED);                                             \
     }                                                                                                                 \
-    static inline float steelfast_##name##_of_eight_f(const float *x) {                                               \
-        const __m256 eight = _mm256_loadu_ps(x);                                                                      \
-        const __m128 four = _mm_##instruction##_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));   \
-        const __m128 two = _mm_##instruction##_ps(four, _mm_movehl_ps(four, four));                                   \
-        return _mm_cvtss_f32(_mm_##instruction##_ss(two, _mm_movehdup_ps(two)));                                      \
+    static inline type steelfast_sum_of_eight_but_##suffix(const type *x, const type *numbers, type label) {          \
+        return STEELFAST_PLAIN_FOLD(STEELFAST_PLUS, STEELFAST_UNLESS_LABEL);                                          \
+    }                                                                                                                 \
+    static inline int steelfast_first_of_eight_##suffix(const type *x, type value) {                                  \
+        int j, first = 8;                                                                                             \
+        for (j = 7; j >= 0; j--)                                                                                      \
+            first = x[j] == value ? j : first;                                                                        \
+        return first;                                                                                                 \
     }
-#else
-#define STEELFAST_PLAIN_OF_EIGHT(name, plain, suffix, type)                                  \
-    static inline type steelfast_##name##_of_eight_##suffix(const type *x) {                 \
-        const type even = plain(plain(x[0], x[4]), plain(x[2], x[6]));                       \
-        const type odd = plain(plain(x[1], x[5]), plain(x[3], x[7]));                        \
-        return plain(even, odd);                                                             \
-    }
-#define STEELFAST_OF_EIGHT(name, instruction, plain)   \
-    STEELFAST_PLAIN_OF_EIGHT(name, plain, f, float)    \
-    STEELFAST_PLAIN_OF_EIGHT(name, plain, d, double)
+STEELFAST_EIGHT(f, float)
+STEELFAST_EIGHT(d, double)
 #endif
-
-/* max(a, b) is b where one of both is no number, like a > b ? a : b */
-STEELFAST_OF_EIGHT(largest, max, STEELFAST_LARGER)
-STEELFAST_OF_EIGHT(sum, add, STEELFAST_PLUS)
-
 #endif

@@ -30,10 +30,12 @@ from steelfast._rows cimport (
 )
 
 cdef extern from "_eight.h" nogil:
-    float largest_of_eight_f "steelfast_largest_of_eight_f"(const float*)
-    double largest_of_eight_d "steelfast_largest_of_eight_d"(const double*)
-    float sum_of_eight_f "steelfast_sum_of_eight_f"(const float*)
-    double sum_of_eight_d "steelfast_sum_of_eight_d"(const double*)
+    float largest_of_eight_f "steelfast_largest_of_eight_f"(const float*, const float*)
+    double largest_of_eight_d "steelfast_largest_of_eight_d"(const double*, const double*)
+    int first_of_eight_f "steelfast_first_of_eight_f"(const float*, float)
+    int first_of_eight_d "steelfast_first_of_eight_d"(const double*, double)
+    float sum_of_eight_but_f "steelfast_sum_of_eight_but_f"(const float*, const float*, float)
+    double sum_of_eight_but_d "steelfast_sum_of_eight_but_d"(const double*, const double*, double)
 
 cdef enum:
     COLUMNS = 8           # logits are padded to a multiple of it, with zeros: whole registers
@@ -218,45 +220,25 @@ cdef inline floating sigmoid_entry(
 
 # --- rows of eight ---------------------------------------------------------------------------------------------------
 
-cdef inline floating largest_of_eight(const floating* x) noexcept nogil:
+cdef inline floating largest_of_eight(const floating* x, const floating* limit) noexcept nogil:
     if floating is float:
-        return largest_of_eight_f(x)
+        return largest_of_eight_f(x, limit)
     else:
-        return largest_of_eight_d(x)
+        return largest_of_eight_d(x, limit)
 
 
-cdef inline floating sum_of_eight(const floating* x) noexcept nogil:
+cdef inline int first_of_eight(const floating* x, floating value) noexcept nogil:
     if floating is float:
-        return sum_of_eight_f(x)
+        return first_of_eight_f(x, value)
     else:
-        return sum_of_eight_d(x)
+        return first_of_eight_d(x, value)
 
 
-cdef inline floating rival_of_eight(
-    const floating* row, const floating* numbers, floating n_classes, floating label, bint* right, bint* tied,
-) noexcept nogil:
-    """The largest logit of the classes that are not the label, infinite if one is no number; whether the label's is
-    larger, or as large. Without a branch: which rows are right cannot be foreseen."""
-    cdef floating others[COLUMNS]
-    cdef floating end = <floating>INFINITY
-    cdef floating own = row[<Py_ssize_t> label]
-    cdef floating rival
-    cdef Py_ssize_t j
-    for j in range(COLUMNS):
-        others[j] = smaller(row[j], -end if (numbers[j] == label) | (numbers[j] >= n_classes) else end)
-    rival = largest_of_eight(others)
-    right[0] = own > rival
-    tied[0] |= own == rival
-    return rival
-
-
-cdef inline void settle_ties(
-    const floating* rows, Py_ssize_t n_rows, Py_ssize_t n_classes, const floating* labels, bint* right,
-) noexcept nogil:
-    """Of several largest logits the first is the one that is predicted. What they are less their largest will do."""
-    cdef Py_ssize_t k
-    for k in range(n_rows):
-        right[k] = is_first_maximum(rows + k * COLUMNS, n_classes, <Py_ssize_t> labels[k])
+cdef inline floating sum_of_eight_but(const floating* x, const floating* numbers, floating label) noexcept nogil:
+    if floating is float:
+        return sum_of_eight_but_f(x, numbers, label)
+    else:
+        return sum_of_eight_but_d(x, numbers, label)
 
 
 cdef inline void softmax_of_eight(
@@ -265,34 +247,32 @@ cdef inline void softmax_of_eight(
 ) noexcept nogil:
     """`few_classes` of the softmax, for up to LANES rows of eight; `plain`, a constant, is without weights and cap."""
     cdef floating numbers[COLUMNS]
-    cdef floating others[COLUMNS]
+    cdef floating limit[COLUMNS]
     cdef floating weight[LANES]
     cdef floating excess[LANES]
     cdef floating distance[LANES]     # from the label's logit to the largest
     cdef bint right[LANES]
-    cdef bint tied = False
     cdef floating n_used = <floating> n_classes
     cdef floating label, own, largest, rest, above, factor
     cdef floating* row
     cdef double product = 0.0
     cdef double far = 0.0
     cdef double correct = 0.0
-    cdef Py_ssize_t j, k
+    cdef Py_ssize_t j, k, place
     for j in range(COLUMNS):
         numbers[j] = <floating> j
+        limit[j] = <floating>INFINITY if numbers[j] < n_used else -<floating>INFINITY
     if not plain:
         weights_of_lanes(weights, 0, n_rows, weight)
     # in three short loops, so that the processor works on many rows at a time
     for k in range(n_rows):
         row = rows + k * COLUMNS
-        label = labels[k]
-        own = row[<Py_ssize_t> label]
-        largest = larger(rival_of_eight(row, numbers, n_used, label, &right[k], &tied), own)
-        distance[k] = largest - own
+        place = <Py_ssize_t> labels[k]
+        largest = largest_of_eight(row, limit)
+        right[k] = first_of_eight(row, largest) == place
+        distance[k] = largest - row[place]
         for j in range(COLUMNS):
             row[j] = row[j] - largest if numbers[j] < n_used else -<floating>INFINITY
-    if tied:
-        settle_ties(rows, n_rows, n_classes, labels, right)
     for k in range(n_rows):
         row = rows + k * COLUMNS
         for j in range(COLUMNS):
@@ -301,9 +281,7 @@ cdef inline void softmax_of_eight(
         row = rows + k * COLUMNS
         label = labels[k]
         own = row[<Py_ssize_t> label]
-        for j in range(COLUMNS):
-            others[j] = row[j] * (<floating>0.0 if numbers[j] == label else <floating>1.0)
-        rest = sum_of_eight(others)
+        rest = sum_of_eight_but(row, numbers, label)
         above = excess_of(rest, own)
         factor = scale
         if plain:
@@ -332,40 +310,42 @@ cdef inline void sigmoids_of_eight(
 ) noexcept nogil:
     """`few_classes` of the sigmoids, for up to LANES rows of eight."""
     cdef floating numbers[COLUMNS]
-    cdef floating losses[COLUMNS]
+    cdef floating limit[COLUMNS]
+    cdef floating losses[COLUMNS]     # of each class
     cdef floating exponentials[LANES * COLUMNS]
     cdef bint right[LANES]
-    cdef bint tied = False
     cdef floating n_used = <floating> n_classes
     cdef floating off = <floating> head.off
     cdef floating on = <floating> head.on
-    cdef floating label, loss, slope, weight, factor
+    cdef floating weight = <floating>1.0
+    cdef floating factor = scale / <floating> n_classes
+    cdef floating label, loss, slope
     cdef floating* row
-    cdef double total = 0.0
     cdef double correct = 0.0
     cdef Py_ssize_t j, k
     for j in range(COLUMNS):
         numbers[j] = <floating> j
+        limit[j] = <floating>INFINITY if numbers[j] < n_used else -<floating>INFINITY
+        losses[j] = <floating>0.0
     for k in range(n_rows):
-        rival_of_eight(rows + k * COLUMNS, numbers, n_used, labels[k], &right[k], &tied)
-    if tied:
-        settle_ties(rows, n_rows, n_classes, labels, right)
+        row = rows + k * COLUMNS
+        right[k] = first_of_eight(row, largest_of_eight(row, limit)) == <Py_ssize_t> labels[k]
     for k in range(n_rows):
         for j in range(COLUMNS):
             exponentials[k * COLUMNS + j] = exp_of_difference(-absolute(rows[k * COLUMNS + j]))
     for k in range(n_rows):
         row = rows + k * COLUMNS
         label = labels[k]
-        weight = <floating>1.0 if weights == NULL else weights[k]
-        factor = weight * scale / <floating> n_classes
+        if weights != NULL:
+            weight = weights[k]
+            factor = weight * scale / <floating> n_classes
         for j in range(COLUMNS):
             loss = sigmoid_entry(
                 kind, row[j], exponentials[k * COLUMNS + j], on if numbers[j] == label else off, &slope)
-            losses[j] = loss if numbers[j] < n_used else <floating>0.0
+            losses[j] = losses[j] + (weight * loss if numbers[j] < n_used else <floating>0.0)
             row[j] = slope * (factor if numbers[j] < n_used else <floating>0.0)
-        total += <double> (weight * sum_of_eight(losses))
         correct += <double> (weight if right[k] else <floating>0.0)
-    tally.loss += total
+    tally.loss += <double> sum_of_eight_but(losses, numbers, -<floating>1.0)
     tally.correct += correct
 
 

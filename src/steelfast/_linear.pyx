@@ -55,6 +55,13 @@ cdef extern from "_product.h" nogil:
         const void**, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, float, float*)
     void descend_d "steelfast_descend_d"(
         const void**, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double, double*)
+    void advance_f "steelfast_advance_f"(
+        const void**, const void**, Py_ssize_t, Py_ssize_t, float*, float, float*)
+    void advance_d "steelfast_advance_d"(
+        const void**, const void**, Py_ssize_t, Py_ssize_t, double*, double, double*)
+    enum:
+        ADVANCE_ROWS_F "STEELFAST_ADVANCE_ROWS_F"
+        ADVANCE_ROWS_D "STEELFAST_ADVANCE_ROWS_D"
 
 cdef enum:
     MOST_ROWS = 64        # gathered at a time, if the cache holds them:
@@ -74,6 +81,7 @@ cdef struct Workspace:
     Py_ssize_t width      # n_classes, padded
     Py_ssize_t chunk      # rows at a time, a multiple of LANES
     const void** rows     # where each of the chunk is
+    const void** next     # and of the minibatch that comes next
     char* copies          # chunk × n_features, if they are converted first
     char* logits          # chunk × width
     char* weight          # chunk
@@ -152,14 +160,13 @@ cdef inline void differentiate(
 # --- minibatches -----------------------------------------------------------------------------------------------------
 
 cdef inline void gather(
-    const Table* table, const Workspace* space, Py_ssize_t first, Py_ssize_t n, floating example,
+    const Table* table, const Workspace* space, Py_ssize_t first, Py_ssize_t n, const void** rows, floating example,
 ) noexcept nogil:
     """Where the n rows from place `first` on are, their labels and weights."""
     cdef const floating* X = <const floating*> table.X
     cdef const floating* weight = <const floating*> table.weight
     cdef const int64_t* all_labels = table.labels
     cdef const int64_t* order = table.order
-    cdef const void** rows = space.rows
     cdef floating* weights = <floating*> space.weight
     cdef int64_t* labels = <int64_t*> space.labels
     cdef floating* numbers = <floating*> space.numbers
@@ -174,44 +181,57 @@ cdef inline void gather(
             weights[k] = weight[i]
 
 
-cdef void add_gradient(
-    const Table* table, const Head* head, const Workspace* space, Py_ssize_t first, Py_ssize_t n,
-    bint mean, const double* rate, floating example, Tally* tally,
+cdef inline void look(
+    const Table* table, const Workspace* space, Py_ssize_t first, Py_ssize_t n, const void** rows, floating example,
 ) noexcept nogil:
-    """Of n rows from place `first` on: the gradient of the sum of their losses, or of their mean.
+    """Gathers the n rows from place `first` on, which fit a chunk, and finds their logits."""
+    gather(table, space, first, n, rows, example)
+    if floating is float:
+        logits_f(rows, n, table.n_features, <float*> space.parameters, space.width, <float*> space.logits)
+    else:
+        logits_d(rows, n, table.n_features, <double*> space.parameters, space.width, <double*> space.logits)
 
-    With a rate, for which the rows must fit a chunk, the parameters take the plain step down the gradient at once.
-    """
-    cdef floating* parameters = <floating*> space.parameters
-    cdef floating* logits = <floating*> space.logits
-    cdef const floating* weight = <const floating*> space.weight
-    cdef const int64_t* labels = <const int64_t*> space.labels
-    cdef floating* gradient = <floating*> space.gradient
-    cdef Py_ssize_t n_features = table.n_features
+
+cdef inline void differentiate_chunk(
+    const Table* table, const Head* head, const Workspace* space, Py_ssize_t n, floating scale, Tally* tally,
+) noexcept nogil:
+    """`differentiate` for n rows that were gathered."""
+    cdef const floating* weight = NULL
+    if table.weight != NULL:
+        weight = <const floating*> space.weight
+    differentiate(
+        head, <floating*> space.logits, space.width, n, table.n_classes, <const int64_t*> space.labels,
+        <const floating*> space.numbers, weight, scale, tally)
+
+
+cdef void add_gradient(
+    const Table* table, const Head* head, const Workspace* space, Py_ssize_t first, Py_ssize_t n, bint mean,
+    floating example, Tally* tally,
+) noexcept nogil:
+    """Of n rows from place `first` on: the gradient of the sum of their losses, or of their mean."""
     cdef Py_ssize_t done, m
     cdef bint add = not mean
     cdef double scale = 1.0 / <double> n if mean else 1.0
-    if table.weight == NULL:
-        weight = NULL
     for done from 0 <= done < n by space.chunk:
         m = min(space.chunk, n - done)
-        gather(table, space, first + done, m, example)
+        look(table, space, first + done, m, space.rows, example)
+        differentiate_chunk(table, head, space, m, <floating> scale, tally)
         if floating is float:
-            logits_f(space.rows, m, n_features, parameters, space.width, logits)
+            gradient_f(
+                space.rows, m, table.n_features, <float*> space.logits, space.width, add, <float*> space.gradient)
         else:
-            logits_d(space.rows, m, n_features, parameters, space.width, logits)
-        differentiate(
-            head, logits, space.width, m, table.n_classes, labels, <const floating*> space.numbers, weight,
-            <floating> scale, tally)
-        if floating is float and rate != NULL:
-            descend_f(space.rows, m, n_features, logits, space.width, <float> rate[0], parameters)
-        elif floating is float:
-            gradient_f(space.rows, m, n_features, logits, space.width, add, gradient)
-        elif rate != NULL:
-            descend_d(space.rows, m, n_features, logits, space.width, rate[0], parameters)
-        else:
-            gradient_d(space.rows, m, n_features, logits, space.width, add, gradient)
+            gradient_d(
+                space.rows, m, table.n_features, <double*> space.logits, space.width, add, <double*> space.gradient)
         add = True
+
+
+cdef inline void note(
+    const Tally* tally, Py_ssize_t n, Py_ssize_t step, double* losses, double* accuracies, double* excesses,
+) noexcept nogil:
+    """The figures of a step on n rows."""
+    losses[step] = tally.loss
+    excesses[step] = tally.excess
+    accuracies[step] = tally.correct / <double> n
 
 
 cdef void mean_losses(double* losses, const double* excesses, Py_ssize_t n_steps, double count) noexcept nogil:
@@ -222,39 +242,89 @@ cdef void mean_losses(double* losses, const double* excesses, Py_ssize_t n_steps
         losses[k] = (losses[k] + log1p(excesses[k], 0.0, &low)) / count
 
 
-cdef void epoch(
+cdef void descend(
+    const Table* table, const Head* head, const Workspace* space, Py_ssize_t n_rows, Py_ssize_t batch_size,
+    const double* rates, floating example, double* losses, double* accuracies, double* excesses,
+) noexcept nogil:
+    """An epoch of plain steps down the gradient, of minibatches that fit a chunk."""
+    cdef floating* parameters = <floating*> space.parameters
+    cdef floating* logits = <floating*> space.logits
+    cdef const void** rows = space.rows
+    cdef const void** following = space.next
+    cdef Py_ssize_t most = ADVANCE_ROWS_F if floating is float else ADVANCE_ROWS_D
+    cdef Py_ssize_t n = min(batch_size, n_rows)
+    cdef Py_ssize_t step = 0
+    cdef Py_ssize_t done = 0
+    cdef Py_ssize_t n_following
+    cdef Tally tally
+    if space.width != COLUMNS:
+        most = 0
+    look(table, space, 0, n, rows, example)
+    while n > 0:
+        tally = nothing()
+        differentiate_chunk(table, head, space, n, <floating> (1.0 / <double> n), &tally)
+        note(&tally, n, step, losses, accuracies, excesses)
+        done += n
+        n_following = min(batch_size, n_rows - done)
+        if n == n_following and n <= most:
+            gather(table, space, done, n, following, example)
+            if floating is float:
+                advance_f(rows, following, n, table.n_features, logits, <float> rates[step], parameters)
+            else:
+                advance_d(rows, following, n, table.n_features, logits, rates[step], parameters)
+            rows, following = following, rows
+        else:
+            if floating is float:
+                descend_f(rows, n, table.n_features, logits, space.width, <float> rates[step], parameters)
+            else:
+                descend_d(rows, n, table.n_features, logits, space.width, rates[step], parameters)
+            look(table, space, done, n_following, rows, example)
+        n = n_following
+        step += 1
+
+
+cdef void step_by_step(
     const Table* table, const Head* head, const Workspace* space, Py_ssize_t n_rows, Py_ssize_t batch_size, double l2,
     const Rule* rule, const double* rates, Py_ssize_t number, floating example, double* losses, double* accuracies,
     double* excesses,
 ) noexcept nogil:
+    """An epoch of the optimiser's steps, whatever it is."""
     cdef floating* parameters = <floating*> space.parameters
     cdef floating* gradient = <floating*> space.gradient
     cdef Py_ssize_t n_weights = table.n_features * space.width
     cdef Py_ssize_t i, k, n
     cdef Py_ssize_t step = 0
-    cdef bint at_once = rule.kind == SGD and rule.weight_decay == 0.0 and l2 == 0.0 and batch_size <= space.chunk
-    cdef double per_row = losses_of_row(head, table.n_classes)
     cdef Tally tally
     for i from 0 <= i < n_rows by batch_size:
         n = min(batch_size, n_rows - i)
         tally = nothing()
-        add_gradient(
-            table, head, space, i, n, True, &rates[step] if at_once else NULL, example, &tally)
-        losses[step] = tally.loss
-        excesses[step] = tally.excess
-        accuracies[step] = tally.correct / <double> n
+        add_gradient(table, head, space, i, n, True, example, &tally)
+        note(&tally, n, step, losses, accuracies, excesses)
         if l2 != 0.0:
             for k in range(n_weights):
                 gradient[k] += <floating> l2 * parameters[k]
-        if not at_once:
-            take_step(
-                rule, parameters, gradient, <floating*> space.first, <floating*> space.second,
-                n_weights + space.width, rates[step], number + step,
-            )
+        take_step(
+            rule, parameters, gradient, <floating*> space.first, <floating*> space.second, n_weights + space.width,
+            rates[step], number + step,
+        )
         step += 1
-    n = n_rows // batch_size
-    mean_losses(losses, excesses, n, per_row * <double> batch_size)
-    mean_losses(losses + n, excesses + n, step - n, per_row * <double> (n_rows % batch_size))
+
+
+cdef void epoch(
+    const Table* table, const Head* head, const Workspace* space, Py_ssize_t n_rows, Py_ssize_t batch_size, double l2,
+    const Rule* rule, const double* rates, Py_ssize_t number, floating example, double* losses, double* accuracies,
+    double* excesses,
+) noexcept nogil:
+    cdef Py_ssize_t n_whole = n_rows // batch_size
+    cdef double per_row = losses_of_row(head, table.n_classes)
+    if rule.kind == SGD and rule.weight_decay == 0.0 and l2 == 0.0 and batch_size <= space.chunk:
+        descend(table, head, space, n_rows, batch_size, rates, example, losses, accuracies, excesses)
+    else:
+        step_by_step(
+            table, head, space, n_rows, batch_size, l2, rule, rates, number, example, losses, accuracies, excesses)
+    mean_losses(losses, excesses, n_whole, per_row * <double> batch_size)
+    if n_rows % batch_size:
+        mean_losses(losses + n_whole, excesses + n_whole, 1, per_row * <double> (n_rows % batch_size))
 
 
 cdef Py_ssize_t epochs(
@@ -416,11 +486,12 @@ cdef cnp.ndarray workspace_for(
     space.chunk = chunk
     size = (
         chunk * ((table.n_features if copies else 0) + width + 2) * itemsize
-        + chunk * (sizeof(void*) + sizeof(int64_t)) + 4 * of_parameters + 11 * ALIGNMENT)
+        + chunk * (2 * sizeof(void*) + sizeof(int64_t)) + 4 * of_parameters + 12 * ALIGNMENT)
     memory = new_array(1, &size, cnp.NPY_UINT8)
     free = <char*> cnp.PyArray_DATA(memory)
     free += -<uintptr_t> free % ALIGNMENT
     space.rows = <const void**> take(&free, chunk * sizeof(void*))
+    space.next = <const void**> take(&free, chunk * sizeof(void*))
     space.copies = take(&free, chunk * table.n_features * itemsize if copies else 0)
     space.logits = take(&free, chunk * width * itemsize)
     space.weight = take(&free, chunk * itemsize)
@@ -778,9 +849,9 @@ def linear_loss_and_grad(
     state = allow_threads(n_rows * table.n_features)
     saved = enter_environment()
     if type_number == cnp.NPY_FLOAT:
-        add_gradient[float](&table, &head, &space, 0, n_rows, False, NULL, 0.0, &tally)
+        add_gradient[float](&table, &head, &space, 0, n_rows, False, 0.0, &tally)
     else:
-        add_gradient[double](&table, &head, &space, 0, n_rows, False, NULL, 0.0, &tally)
+        add_gradient[double](&table, &head, &space, 0, n_rows, False, 0.0, &tally)
     leave_environment(saved)
     end_allow_threads(state)
     unpad(space.gradient, space.width, gradient)

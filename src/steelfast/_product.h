@@ -240,4 +240,103 @@ STEELFAST_LINEAR(d, D, double)
 STEELFAST_GRADIENT_OF_LINEAR(f, F, float)
 STEELFAST_GRADIENT_OF_LINEAR(d, D, double)
 
+/* A plain step down the gradient, and the logits of the next rows with what has become of the parameters: each row of them
+ * is still in its register when the logits take it, which else would wait until all are stored and read again. The bits are
+ * those of `steelfast_descend` and `steelfast_logits`. For as many rows as have registers for their slopes and their logits
+ * beside 9 rows of parameters, and parameters that fill one register. */
+#if defined(__AVX512VL__)
+#define STEELFAST_ADVANCE_ROWS_F 10
+#define STEELFAST_ADVANCE_ROWS_D 10
+#define STEELFAST_ADVANCE_CASES_D STEELFAST_ADVANCE_CASES_10
+#define STEELFAST_ADVANCE_CASES_F STEELFAST_ADVANCE_CASES_10
+#elif defined(__AVX2__)
+#define STEELFAST_ADVANCE_ROWS_F 5
+#define STEELFAST_ADVANCE_ROWS_D 0
+#define STEELFAST_ADVANCE_CASES_F STEELFAST_ADVANCE_CASES_5
+#define STEELFAST_ADVANCE_CASES_D STEELFAST_ADVANCE_CASES_0
+#else
+#define STEELFAST_ADVANCE_ROWS_F 0
+#define STEELFAST_ADVANCE_ROWS_D 0
+#define STEELFAST_ADVANCE_CASES_F STEELFAST_ADVANCE_CASES_0
+#define STEELFAST_ADVANCE_CASES_D STEELFAST_ADVANCE_CASES_0
+#endif
+
+#define STEELFAST_OF_1(X, T, r) X(T, r, 0)
+#define STEELFAST_OF_3(X, T, r) STEELFAST_OF_1(X, T, r) X(T, r, 1) X(T, r, 2)
+#define STEELFAST_OF_9(X, T, r) \
+    STEELFAST_OF_3(X, T, r) X(T, r, 3) X(T, r, 4) X(T, r, 5) X(T, r, 6) X(T, r, 7) X(T, r, 8)
+
+/* r counts rows of the minibatch, k features */
+#define STEELFAST_NO_SUM(T, r, k) STEELFAST_VECTOR_##T sum##k = STEELFAST_SPLAT_##T(0);
+#define STEELFAST_ADD_SLOPE(T, r, k) sum##k = STEELFAST_FMA_##T(STEELFAST_SPLAT_##T(features[k]), slope##r, sum##k);
+#define STEELFAST_DESCEND(T, r, k)                                                                                \
+    sum##k = STEELFAST_STEP_##T(STEELFAST_LOAD_##T(at + k * width), step, sum##k);                                \
+    STEELFAST_STORE_##T(at + k * width, sum##k);
+#define STEELFAST_ADD_LOGIT(T, r, k) logit##r = STEELFAST_FMA_##T(STEELFAST_SPLAT_##T(features[k]), sum##k, logit##r);
+#define STEELFAST_SLOPE(n, T, type, r)                                                                            \
+    const STEELFAST_VECTOR_##T slope##r = STEELFAST_LOAD_##T(slopes + r * width);                                 \
+    bias = STEELFAST_FMA_##T(STEELFAST_SPLAT_##T(1), slope##r, bias);
+#define STEELFAST_LOGIT(n, T, type, r) STEELFAST_VECTOR_##T logit##r = bias;
+#define STEELFAST_LOGIT_END(n, T, type, r) STEELFAST_STORE_##T(slopes + r * width, logit##r);
+#define STEELFAST_SLOPES_BY(n, T, type, r)                                                                        \
+    {                                                                                                             \
+        const type *features = (const type *)rows[r] + first;                                                     \
+        STEELFAST_OF_##n(STEELFAST_ADD_SLOPE, T, r)                                                               \
+    }
+#define STEELFAST_LOGITS_BY(n, T, type, r)                                                                        \
+    {                                                                                                             \
+        const type *features = (const type *)next[r] + first;                                                     \
+        STEELFAST_OF_##n(STEELFAST_ADD_LOGIT, T, r)                                                               \
+    }
+#define STEELFAST_ADVANCE_BY(n, m, T, type)                                                                       \
+    for (; first + n <= n_features; first += n, at += n * width) {                                                \
+        STEELFAST_OF_##n(STEELFAST_NO_SUM, T, 0)                                                                  \
+        STEELFAST_UP_TO_##m(STEELFAST_SLOPES_BY, n, T, type)                                                      \
+        STEELFAST_OF_##n(STEELFAST_DESCEND, T, 0)                                                                 \
+        STEELFAST_UP_TO_##m(STEELFAST_LOGITS_BY, n, T, type)                                                      \
+    }
+#define STEELFAST_ADVANCE_CASE(m, T, type)                                                                        \
+    case m: {                                                                                                     \
+        const STEELFAST_VECTOR_##T step = STEELFAST_SPLAT_##T(rate);                                              \
+        STEELFAST_VECTOR_##T bias = STEELFAST_SPLAT_##T(0);                                                       \
+        ptrdiff_t first = 0;                                                                                      \
+        STEELFAST_UP_TO_##m(STEELFAST_SLOPE, 0, T, type)                                                          \
+        bias = STEELFAST_STEP_##T(STEELFAST_LOAD_##T(at + n_features * width), step, bias);                       \
+        STEELFAST_STORE_##T(at + n_features * width, bias);                                                       \
+        STEELFAST_UP_TO_##m(STEELFAST_LOGIT, 0, T, type)                                                          \
+        STEELFAST_ADVANCE_BY(9, m, T, type)                                                                       \
+        STEELFAST_ADVANCE_BY(3, m, T, type)                                                                       \
+        STEELFAST_ADVANCE_BY(1, m, T, type)                                                                       \
+        STEELFAST_UP_TO_##m(STEELFAST_LOGIT_END, 0, T, type)                                                      \
+        break;                                                                                                    \
+    }
+#define STEELFAST_ADVANCE_CASES_0(T, type) default: (void)at, (void)width;
+#define STEELFAST_ADVANCE_CASES_5(T, type)                                                                        \
+    STEELFAST_ADVANCE_CASE(1, T, type)                                                                            \
+    STEELFAST_ADVANCE_CASE(2, T, type)                                                                            \
+    STEELFAST_ADVANCE_CASE(3, T, type)                                                                            \
+    STEELFAST_ADVANCE_CASE(4, T, type)                                                                            \
+    STEELFAST_ADVANCE_CASE(5, T, type)
+#define STEELFAST_ADVANCE_CASES_10(T, type)                                                                       \
+    STEELFAST_ADVANCE_CASES_5(T, type)                                                                            \
+    STEELFAST_ADVANCE_CASE(6, T, type)                                                                            \
+    STEELFAST_ADVANCE_CASE(7, T, type)                                                                            \
+    STEELFAST_ADVANCE_CASE(8, T, type)                                                                            \
+    STEELFAST_ADVANCE_CASE(9, T, type)                                                                            \
+    STEELFAST_ADVANCE_CASE(10, T, type)
+
+/* n_rows slopes, 8 columns each, become the logits of as many rows `next` */
+#define STEELFAST_ADVANCE(suffix, T, type)                                                                        \
+    static inline void steelfast_advance_##suffix(const void *const *rows, const void *const *next,               \
+                                                  ptrdiff_t n_rows, ptrdiff_t n_features, type *slopes,           \
+                                                  type rate, type *parameters) {                                  \
+        enum { width = 8 };                                                                                       \
+        type *at = parameters;                                                                                    \
+        switch (n_rows) {                                                                                         \
+            STEELFAST_ADVANCE_CASES_##T(T, type)                                                                  \
+        }                                                                                                         \
+    }
+STEELFAST_ADVANCE(f, F, float)
+STEELFAST_ADVANCE(d, D, double)
+
 #endif
