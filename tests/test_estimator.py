@@ -253,6 +253,19 @@ def test_the_model_is_what_its_attributes_say(small):
     assert classifier.n_features_in_ == 27
 
 
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (3,)])
+@pytest.mark.parametrize("n_classes", [2, 7, 32, 33, 50])
+def test_what_is_predicted_is_the_likeliest_class(n_classes, hidden_layer_sizes):
+    """Found by the kernel or by NumPy, as is faster; classes that are not their own numbers."""
+    rng = np.random.default_rng(n_classes)
+    y = np.array([f"{k:02}" for k in range(n_classes)]).repeat(4)
+    X = rng.normal(size=(len(y), 3)) + np.arange(len(y))[:, np.newaxis]
+    classifier = quick(hidden_layer_sizes=hidden_layer_sizes).fit(X, y)
+    places = classifier.predict_proba(X).argmax(axis=1)
+    assert len(set(places)) > 1
+    np.testing.assert_array_equal(classifier.predict(X), classifier.classes_[places])
+
+
 @every_loss
 def test_probabilities_sum_to_one(small, loss):
     X, y = small

@@ -516,6 +516,34 @@ def test_logits_are_those_of_numpy(shape, scaled, of_rows, dtype):
 
 
 @every_dtype
+@pytest.mark.parametrize("n_classes", [1, 2, 7, 8, 33])
+def test_first_maxima_are_those_of_numpy(n_classes, dtype):
+    """Of equal ones too, and of infinite ones."""
+    rng = np.random.default_rng(n_classes)
+    for n_rows in (0, 1, 5, 1000):
+        logits = rng.integers(-3, 4, (n_rows, n_classes)).astype(dtype)
+        logits[logits == 3] = np.inf
+        logits[logits == -3] = -np.inf
+        places = _kernels.first_maxima(logits)
+        assert places.dtype == np.intp
+        np.testing.assert_array_equal(places, logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        (np.zeros((2, 3), int), "logits must be float32 or float64"),
+        (np.zeros((2, 6))[:, ::2], "logits must be a C-ordered array"),
+        (np.zeros(3), "2 dimensions"),
+        (np.zeros((2, 0)), "at least one class"),
+    ],
+)
+def test_rows_without_a_first_maximum_are_refused(logits, message):
+    with pytest.raises(ValueError, match=message):
+        _kernels.first_maxima(logits)
+
+
+@every_dtype
 def test_logits_of_a_row_depend_on_that_row_alone(dtype):
     X, _, parameters, _ = rows_of(27, 7, 200, False, np.float64)
     parameters, mean, factor = parameters.astype(dtype), np.linspace(-1, 1, 27), np.linspace(0.1, 3, 27)

@@ -29,7 +29,7 @@ static inline float steelfast_sum_of_eight_but_f(const float *x, const float *nu
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 static inline int steelfast_first_of_eight_f(const float *x, float value) {
-    return __builtin_ctz(0x100 | _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x), _mm256_set1_ps(value), _CMP_EQ_OQ)));
+    return (int)_tzcnt_u32(0x100 | _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x), _mm256_set1_ps(value), _CMP_EQ_OQ)));
 }
 #if defined(__AVX512F__)
 static inline double steelfast_largest_of_eight_d(const double *x, const double *limit) {
@@ -46,7 +46,7 @@ static inline double steelfast_sum_of_eight_but_d(const double *x, const double 
     return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 static inline int steelfast_first_of_eight_d(const double *x, double value) {
-    return __builtin_ctz(0x100 | (int)_mm512_cmp_pd_mask(_mm512_loadu_pd(x), _mm512_set1_pd(value), _CMP_EQ_OQ));
+    return (int)_tzcnt_u32(0x100 | (int)_mm512_cmp_pd_mask(_mm512_loadu_pd(x), _mm512_set1_pd(value), _CMP_EQ_OQ));
 }
 #else
 static inline double steelfast_largest_of_eight_d(const double *x, const double *limit) {
@@ -66,7 +66,7 @@ static inline double steelfast_sum_of_eight_but_d(const double *x, const double 
 }
 static inline int steelfast_first_of_eight_d(const double *x, double value) {
     const __m256d number = _mm256_set1_pd(value);
-    return __builtin_ctz(
+    return (int)_tzcnt_u32(
         0x100 | _mm256_movemask_pd(_mm256_cmp_pd(_mm256_loadu_pd(x), number, _CMP_EQ_OQ))
         | _mm256_movemask_pd(_mm256_cmp_pd(_mm256_loadu_pd(x + 4), number, _CMP_EQ_OQ)) << 4);
 }

@@ -91,6 +91,7 @@ linear_loss_and_grad = _linear.linear_loss_and_grad
 differentiate_logits = _linear.differentiate_logits
 is_plain_table = _linear.is_plain_table
 linear_logits = _linear.linear_logits
+first_maxima = _linear.first_maxima
 shuffle = _linear.shuffle
 
 ACTIVATIONS = _layers.ACTIVATIONS

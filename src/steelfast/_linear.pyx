@@ -748,6 +748,40 @@ def linear_logits(X, cnp.ndarray parameters not None, mean=None, factor=None):
     return logits
 
 
+cdef void first_maxima_of_rows(
+    const floating* rows, Py_ssize_t n_rows, Py_ssize_t n_classes, cnp.npy_intp* places,
+) noexcept nogil:
+    cdef floating largest
+    cdef Py_ssize_t i, j, place
+    cdef bint larger
+    for i in range(n_rows):
+        largest = rows[0]
+        place = 0
+        for j in range(1, n_classes):
+            # no branch: where the largest is cannot be foreseen
+            larger = rows[j] > largest
+            largest = rows[j] if larger else largest
+            place = j if larger else place
+        places[i] = place
+        rows += n_classes
+
+
+def first_maxima(cnp.ndarray logits not None):
+    """The place of the first maximum of each row (n, n_classes); where some are no numbers, any."""
+    cdef int type_number = type_of_table(logits, "logits", False)
+    cdef Py_ssize_t n_rows = cnp.PyArray_DIM(logits, 0)
+    cdef Py_ssize_t n_classes = cnp.PyArray_DIM(logits, 1)
+    cdef cnp.ndarray places = new_array(1, cnp.PyArray_DIMS(logits), cnp.NPY_INTP)
+    cdef cnp.npy_intp* of_rows = <cnp.npy_intp*> cnp.PyArray_DATA(places)
+    state = allow_threads(n_rows * n_classes)
+    if type_number == cnp.NPY_FLOAT:
+        first_maxima_of_rows(<const float*> cnp.PyArray_DATA(logits), n_rows, n_classes, of_rows)
+    else:
+        first_maxima_of_rows(<const double*> cnp.PyArray_DATA(logits), n_rows, n_classes, of_rows)
+    end_allow_threads(state)
+    return places
+
+
 cdef bint all_finite(const char* numbers, Py_ssize_t n, bint single) noexcept nogil:
     """Of floats or doubles whether no exponent is all ones: the next number after it has the sign bit."""
     cdef const uint32_t* of_32_bits = <const uint32_t*> numbers

@@ -79,6 +79,9 @@ _SIGMOID_RATES = {
 _SOFTMAX_L2 = {False: 0.003, True: 0.003}
 _SIGMOID_L2 = {False: 0.0, True: 0.0001}
 
+# of which the kernel finds the largest sooner than NumPy
+_MOST_CLASSES = 32
+
 _FORMAT = "steelfast.SteelClassifier"
 _FORMAT_VERSION = 3
 _SCALING = ("mean_", "scale_")
@@ -781,7 +784,8 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y : ndarray of shape (n_samples,)
         """
         logits = self._logits(X, check_input)
-        predicted: Array = self.classes_[logits.argmax(axis=1)]
+        few = logits.shape[1] <= _MOST_CLASSES
+        predicted: Array = self.classes_[_kernels.first_maxima(logits) if few else logits.argmax(axis=1)]
         return predicted
 
     def predict_proba(self, X: ArrayLike, *, check_input: bool = True) -> Array:
