@@ -104,7 +104,8 @@ def step(X, labels, parameters, settings, weights):
 @every_setting
 @every_shape
 @every_dtype
-def test_epoch_is_that_of_numpy(dtype, shape, settings, weighted):
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+def test_epoch_is_that_of_numpy(l2, dtype, shape, settings, weighted):
     n_features, n_classes, n_rows, batch_size = shape
     X, labels, parameters, weights = rows_of(n_features, n_classes, n_rows, weighted, dtype)
     order = np.random.default_rng(0).permutation(n_rows)
@@ -117,13 +118,13 @@ def test_epoch_is_that_of_numpy(dtype, shape, settings, weighted):
         losses.append(loss / len(rows))
         accuracies.append(correct / len(rows))
         grad /= len(rows)
-        grad[:-1] += 0.01 * expected[:-1]
+        grad[:-1] += l2 * expected[:-1]
         expected -= 0.1 * grad
 
     optimizer = SGD(0.1)
     plan = optimizer.begin(parameters, -(-n_rows // batch_size))
     figures = _kernels.train_linear_epochs(
-        X, labels, order[np.newaxis], parameters, batch_size, *settings, weights, 0.01, plan
+        X, labels, order[np.newaxis], parameters, batch_size, *settings, weights, l2, plan
     )
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     np.testing.assert_allclose(parameters, expected, rtol=0, atol=tolerance)
@@ -215,20 +216,21 @@ def test_minibatches_together_are_minibatches_one_by_one(batch_size, n_classes, 
     settings = ("softmax_cross_entropy", 0.0, 0.0, 1.0)
     n_rows = 4 * batch_size + batch_size // 2
     n_steps = -(-n_rows // batch_size)
+    rates = np.linspace(0.05, 0.2, n_steps)
     for n_features in (0, 1, 2, 3, 8, 9, 10, 13, 27, 40):
         X, labels, parameters, weights = rows_of(n_features, n_classes, n_rows, True, dtype)
         order = np.random.default_rng(0).permutation(n_rows)
         one_by_one, figures = parameters.copy(), []
-        for start in range(0, n_rows, batch_size):
+        for rate, start in zip(rates, range(0, n_rows, batch_size), strict=True):
             rows = order[np.newaxis, start : start + batch_size]
-            plan = SGD(0.1).begin(one_by_one, 1)
+            plan = SGD(float(rate)).begin(one_by_one, 1)
             figures.append(
                 _kernels.train_linear_epochs(X, labels, rows, one_by_one, batch_size, *settings, weights, 0.0, plan)
             )
+        plan = SGD(rates.take).begin(parameters, n_steps)
         together = _kernels.train_linear_epochs(
-            X, labels, order[np.newaxis], parameters, batch_size, *settings, weights, 0.0,
-            SGD(0.1).begin(parameters, n_steps),
-        )  # fmt: skip
+            X, labels, order[np.newaxis], parameters, batch_size, *settings, weights, 0.0, plan
+        )
         np.testing.assert_array_equal(parameters, one_by_one, str(n_features))
         np.testing.assert_array_equal(together, np.concatenate(figures, axis=2), str(n_features))
 
@@ -432,13 +434,17 @@ def test_an_infinite_feature_does_not_reach_what_is_padding(n_rows):
 
 
 @pytest.mark.parametrize("n_classes", [3, 7])
+@pytest.mark.parametrize(("settings", "of_row"), [(SETTINGS[0], 1), (SETTINGS[2], 2)], ids=["softmax", "sigmoids"])
 @in_parts_or_not
-def test_losses_next_to_the_largest_float_have_a_sum(most_rows, n_classes):
+def test_losses_next_to_the_largest_float_have_a_sum(most_rows, settings, of_row, n_classes):
+    """A row's own, of the sigmoids two logits', is a float yet."""
     logits = np.zeros((16, n_classes), np.float32)
-    logits[:, 0] = 2e38
+    logits[:, 0] = 1.6e38
+    if of_row == 2:
+        logits[:, 1] = -1.6e38
     for weights in (None, np.ones(16, np.float32)):
-        total, _ = differentiate_logits(logits.copy(), np.ones(16, int), SETTINGS[0], weights, 1.0, most_rows)
-        assert total == pytest.approx(3.2e39, rel=1e-6)
+        total, _ = differentiate_logits(logits.copy(), np.ones(16, int), settings, weights, 1.0, most_rows)
+        assert total == pytest.approx(16 * 1.6e38 * (1 if of_row == 1 else 2 / n_classes), rel=1e-6)
 
 
 @every_dtype

@@ -74,13 +74,17 @@ static inline int steelfast_first_of_eight_d(const double *x, double value) {
 #else
 #define STEELFAST_PLAIN_FOLD(op, x) op(op(op(x(0), x(4)), op(x(2), x(6))), op(op(x(1), x(5)), op(x(3), x(7))))
 #define STEELFAST_LIMITED(j) STEELFAST_SMALLER(x[j], limit[j])
-#define STEELFAST_UNLESS_LABEL(j) (numbers[j] != label ? x[j] : 0)
+#define STEELFAST_OTHER(j) others[j]
 #define STEELFAST_EIGHT(suffix, type)                                                                                 \
     static inline type steelfast_largest_of_eight_##suffix(const type *x, const type *limit) {                        \
         return STEELFAST_PLAIN_FOLD(STEELFAST_LARGER, STEELFAST_LIMITED);                                             \
     }                                                                                                                 \
     static inline type steelfast_sum_of_eight_but_##suffix(const type *x, const type *numbers, type label) {          \
-        return STEELFAST_PLAIN_FOLD(STEELFAST_PLUS, STEELFAST_UNLESS_LABEL);                                          \
+        type others[8]; /* by products, or gcc branches on the label */                                               \
+        int j;                                                                                                        \
+        for (j = 0; j < 8; j++)                                                                                       \
+            others[j] = x[j] * (numbers[j] != label ? 1 : 0);                                                         \
+        return STEELFAST_PLAIN_FOLD(STEELFAST_PLUS, STEELFAST_OTHER);                                                 \
     }                                                                                                                 \
     static inline int steelfast_first_of_eight_##suffix(const type *x, type value) {                                  \
         int j, first = 8;                                                                                             \

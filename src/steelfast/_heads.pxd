@@ -24,7 +24,6 @@ from steelfast._rows cimport (
     larger,
     rows_to_tiles_d,
     rows_to_tiles_f,
-    smaller,
     tiles_to_rows_d,
     tiles_to_rows_f,
 )
@@ -311,13 +310,14 @@ cdef inline void sigmoids_of_eight(
     """`few_classes` of the sigmoids, for up to LANES rows of eight."""
     cdef floating numbers[COLUMNS]
     cdef floating limit[COLUMNS]
-    cdef floating losses[COLUMNS]     # of each class
+    cdef floating losses[COLUMNS]     # of each class, 2**-7 times: a loss may be next to the largest float
     cdef floating exponentials[LANES * COLUMNS]
     cdef bint right[LANES]
     cdef floating n_used = <floating> n_classes
     cdef floating off = <floating> head.off
     cdef floating on = <floating> head.on
     cdef floating weight = <floating>1.0
+    cdef floating share = <floating>0.0078125
     cdef floating factor = scale / <floating> n_classes
     cdef floating label, loss, slope
     cdef floating* row
@@ -338,14 +338,15 @@ cdef inline void sigmoids_of_eight(
         label = labels[k]
         if weights != NULL:
             weight = weights[k]
+            share = weight * <floating>0.0078125
             factor = weight * scale / <floating> n_classes
         for j in range(COLUMNS):
             loss = sigmoid_entry(
                 kind, row[j], exponentials[k * COLUMNS + j], on if numbers[j] == label else off, &slope)
-            losses[j] = losses[j] + (weight * loss if numbers[j] < n_used else <floating>0.0)
+            losses[j] = losses[j] + (share * loss if numbers[j] < n_used else <floating>0.0)
             row[j] = slope * (factor if numbers[j] < n_used else <floating>0.0)
         correct += <double> (weight if right[k] else <floating>0.0)
-    tally.loss += <double> sum_of_eight_but(losses, numbers, -<floating>1.0)
+    tally.loss += 128.0 * <double> sum_of_eight_but(losses, numbers, -<floating>1.0)     # of all: no label is -1
     tally.correct += correct
 
 

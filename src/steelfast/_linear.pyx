@@ -250,36 +250,33 @@ cdef void descend(
     cdef floating* parameters = <floating*> space.parameters
     cdef floating* logits = <floating*> space.logits
     cdef const void** rows = space.rows
-    cdef const void** following = space.next
+    cdef const void** next_rows = space.next
     cdef Py_ssize_t most = ADVANCE_ROWS_F if floating is float else ADVANCE_ROWS_D
-    cdef Py_ssize_t n = min(batch_size, n_rows)
     cdef Py_ssize_t step = 0
-    cdef Py_ssize_t done = 0
-    cdef Py_ssize_t n_following
+    cdef Py_ssize_t first, n
+    cdef bint known = False        # the logits, by the step before
     cdef Tally tally
     if space.width != COLUMNS:
         most = 0
-    look(table, space, 0, n, rows, example)
-    while n > 0:
+    for first from 0 <= first < n_rows by batch_size:
+        n = min(batch_size, n_rows - first)
+        if not known:
+            look(table, space, first, n, rows, example)
         tally = nothing()
         differentiate_chunk(table, head, space, n, <floating> (1.0 / <double> n), &tally)
         note(&tally, n, step, losses, accuracies, excesses)
-        done += n
-        n_following = min(batch_size, n_rows - done)
-        if n == n_following and n <= most:
-            gather(table, space, done, n, following, example)
+        known = n <= most and first + 2 * n <= n_rows
+        if known:
+            gather(table, space, first + n, n, next_rows, example)
             if floating is float:
-                advance_f(rows, following, n, table.n_features, logits, <float> rates[step], parameters)
+                advance_f(rows, next_rows, n, table.n_features, logits, <float> rates[step], parameters)
             else:
-                advance_d(rows, following, n, table.n_features, logits, rates[step], parameters)
-            rows, following = following, rows
+                advance_d(rows, next_rows, n, table.n_features, logits, rates[step], parameters)
+            rows, next_rows = next_rows, rows
+        elif floating is float:
+            descend_f(rows, n, table.n_features, logits, space.width, <float> rates[step], parameters)
         else:
-            if floating is float:
-                descend_f(rows, n, table.n_features, logits, space.width, <float> rates[step], parameters)
-            else:
-                descend_d(rows, n, table.n_features, logits, space.width, rates[step], parameters)
-            look(table, space, done, n_following, rows, example)
-        n = n_following
+            descend_d(rows, n, table.n_features, logits, space.width, rates[step], parameters)
         step += 1
 
 

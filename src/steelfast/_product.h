@@ -242,8 +242,8 @@ STEELFAST_GRADIENT_OF_LINEAR(d, D, double)
 
 /* A plain step down the gradient, and the logits of the next rows with what has become of the parameters: each row of them
  * is still in its register when the logits take it, which else would wait until all are stored and read again. The bits are
- * those of `steelfast_descend` and `steelfast_logits`. For as many rows as have registers for their slopes and their logits
- * beside 9 rows of parameters, and parameters that fill one register. */
+ * those of `steelfast_descend` and `steelfast_logits`. For parameters that fill one register, and for as many rows as gain by
+ * it: 32 registers hold the slopes and the logits of ten rows beside 9 rows of parameters, 16 not quite those of five. */
 #if defined(__AVX512VL__)
 #define STEELFAST_ADVANCE_ROWS_F 10
 #define STEELFAST_ADVANCE_ROWS_D 10
