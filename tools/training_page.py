@@ -14,6 +14,7 @@ import sys
 import timeit
 import warnings
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import process_time
 
@@ -31,6 +32,7 @@ N_ROUNDS = 15
 SECONDS_PER_ROUND = 0.02
 HIDDEN = ((16,), (64,), (64, 32), (256,), (1024,))
 BATCH_SIZE = 128
+PREDICTIONS = ("predict", "predict_proba")
 
 
 def medians(calls):
@@ -69,17 +71,18 @@ def hidden_layers():
 
 
 def predictions():
-    """Probabilities of one plate, and of a million."""
+    """Of one plate, and of a million."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((1_000_000, 27))
     model = SteelClassifier(max_epochs=1, random_state=0).fit(X[:1000], rng.integers(7, size=1000))
     plate = X[:1]
-    calls = {
-        "one plate": lambda: model.predict_proba(plate),
-        "one plate, `check_input=False`": lambda: model.predict_proba(plate, check_input=False),
-        "a million plates": lambda: model.predict_proba(X),
-    }
-    return medians(calls)
+    for of, args, settings in (
+        ("one plate", plate, {}),
+        ("one plate, `check_input=False`", plate, {"check_input": False}),
+        ("a million plates", X, {}),
+    ):
+        calls = {method: partial(getattr(model, method), args, **settings) for method in PREDICTIONS}
+        yield {"of": of, "milliseconds": medians(calls)}
 
 
 def measure():
@@ -94,7 +97,7 @@ def measure():
             "others": {name: module_version(name) for name in ("torch", "sklearn")},
             "ten_epochs": list(ten_epochs()),
             "hidden_layers": list(hidden_layers()),
-            "predictions": predictions(),
+            "predictions": list(predictions()),
         }
 
 
@@ -125,7 +128,7 @@ def page(report):
                 "ratio is that of the faster of the two others and steelfast.",
                 _hidden_layers(report["hidden_layers"]),
                 "## Predictions",
-                "`SteelClassifier.predict_proba`, without hidden layers, float64.",
+                "`SteelClassifier` without hidden layers, float64.",
                 _predictions(report["predictions"]),
                 "[How an epoch is fused](inside.md#how-an-epoch-is-fused).",
             ]
@@ -157,11 +160,14 @@ def _hidden_layers(measurements):
     return _table(rows)
 
 
-def _predictions(milliseconds):
-    rows = [["Of", "Time"]]
-    for name, time in milliseconds.items():
-        rows.append([name, f"{three_digits(time)} ms" if time >= 1 else f"{three_digits(1e3 * time)} µs"])
+def _predictions(measurements):
+    rows = [["Of", *(f"`{method}`" for method in PREDICTIONS)]]
+    rows += [[each["of"], *(_duration(each["milliseconds"][name]) for name in PREDICTIONS)] for each in measurements]
     return _table(rows)
+
+
+def _duration(milliseconds):
+    return f"{three_digits(milliseconds)} ms" if milliseconds >= 1 else f"{three_digits(1e3 * milliseconds)} µs"
 
 
 def _table(rows):
