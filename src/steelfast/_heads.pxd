@@ -310,14 +310,15 @@ cdef inline void sigmoids_of_eight(
     """`few_classes` of the sigmoids, for up to LANES rows of eight."""
     cdef floating numbers[COLUMNS]
     cdef floating limit[COLUMNS]
-    cdef floating losses[COLUMNS]     # of each class, 2**-7 times: a loss may be next to the largest float
+    cdef floating losses[COLUMNS]     # of each class, `unit` times: a loss may be next to the largest float
     cdef floating exponentials[LANES * COLUMNS]
     cdef bint right[LANES]
     cdef floating n_used = <floating> n_classes
     cdef floating off = <floating> head.off
     cdef floating on = <floating> head.on
     cdef floating weight = <floating>1.0
-    cdef floating share = <floating>0.0078125
+    cdef floating unit = <floating>0.0078125             # 2**-7, for up to 15 rows of eight
+    cdef floating share = unit
     cdef floating factor = scale / <floating> n_classes
     cdef floating label, loss, slope
     cdef floating* row
@@ -338,7 +339,7 @@ cdef inline void sigmoids_of_eight(
         label = labels[k]
         if weights != NULL:
             weight = weights[k]
-            share = weight * <floating>0.0078125
+            share = weight * unit
             factor = weight * scale / <floating> n_classes
         for j in range(COLUMNS):
             loss = sigmoid_entry(
@@ -346,7 +347,8 @@ cdef inline void sigmoids_of_eight(
             losses[j] = losses[j] + (share * loss if numbers[j] < n_used else <floating>0.0)
             row[j] = slope * (factor if numbers[j] < n_used else <floating>0.0)
         correct += <double> (weight if right[k] else <floating>0.0)
-    tally.loss += 128.0 * <double> sum_of_eight_but(losses, numbers, -<floating>1.0)     # of all: no label is -1
+    # of all classes: no label is -1
+    tally.loss += <double> sum_of_eight_but(losses, numbers, -<floating>1.0) / <double> unit
     tally.correct += correct
 
 
