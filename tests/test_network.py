@@ -9,7 +9,7 @@ from exact import Exact, exactly, tanh, ulp_error
 from steelfast import _kernels
 from steelfast.heads import HEADS
 from steelfast.models import LinearModel
-from steelfast.network import Network
+from steelfast.network import Network, _arrays
 from steelfast.optimizers import SGD, Adam
 from steelfast.trainer import evaluate, train
 
@@ -329,6 +329,27 @@ def test_a_pickle_is_trained_like_the_network_itself(X, labels):
     np.testing.assert_array_equal(twin.weights[0], network.weights[0])
 
 
+def test_a_gradient_stays_and_keeps_nothing_else_alive(X, labels):
+    network = network_of((6, 5))
+    _, gradient = network.value_and_grad(X, labels, SOFTMAX)
+    before = gradient.copy()
+    network.value_and_grad(-X, labels, SOFTMAX)
+    np.testing.assert_array_equal(gradient, before)
+    assert gradient.base is None
+
+
+@every_dtype
+def test_arrays_in_one_piece_of_memory(dtype):
+    shapes = [(5,), (3, 7), (0, 4), (16, 8), (1, 1), (2, 9)]
+    arrays = _arrays(shapes, np.dtype(dtype))
+    assert [each.shape for each in arrays] == shapes
+    assert all(each.dtype == dtype and each.flags.c_contiguous for each in arrays)
+    assert all(each.ctypes.data % 64 == 0 for each in arrays)
+    for k, each in enumerate(arrays):
+        each[...] = k
+    assert all((each == k).all() for k, each in enumerate(arrays))
+
+
 # ---- where it starts
 
 
@@ -364,6 +385,19 @@ def test_share_that_drops_out(dropout):
         for axes in [(0, 1), (0, 2), (1, 2)]:
             n = np.prod([np.shape(layer)[k] for k in axes])
             assert np.mean(layer, axis=axes).std() == pytest.approx(np.sqrt(dropout * (1 - dropout) / n), rel=0.5)
+
+
+@pytest.mark.parametrize("batch_size", [4, N_ROWS])
+def test_training_drops_out(X, labels, batch_size):
+    """A step of plain gradient descent for each minibatch, each with units of its own."""
+    network = network_of((6, 5), dropout=0.4)
+    twin = pickle.loads(pickle.dumps(network))
+    train_epoch(network, X, labels, np.arange(N_ROWS), batch_size, SOFTMAX, SGD(0.1))
+    for start in range(0, N_ROWS, batch_size):
+        rows, of_rows = X[start : start + batch_size], labels[start : start + batch_size]
+        kept = twin._draw_kept(len(rows))
+        twin.parameters[0][...] -= 0.1 * twin.value_and_grad(rows, of_rows, SOFTMAX, kept=kept)[1]
+    np.testing.assert_allclose(network.parameters[0], twin.parameters[0], rtol=1e-13, atol=1e-15)
 
 
 def test_in_the_mean_dropout_changes_nothing(rng, X, labels):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from typing import Any
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,6 +23,8 @@ __all__ = ["Network", "as_sizes", "n_parameters"]
 Array = NDArray[Any]  # of float32 or float64, one dtype in a network
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+# a code of the kernels, which units do not drop out, and what those are multiplied by
+Activation: TypeAlias = tuple[int, BoolArray | None, float]
 
 # how many rows `logits` takes through the layers at a time
 _ROWS_AT_ONCE = 1024
@@ -116,11 +120,19 @@ class Network:
 
     @property
     def weights(self) -> list[Array]:
-        return [weights.T for weights in self._layers_of(self.parameters[0])[0]]
+        return [weights.T for weights in self._layers[0]]
 
     @property
     def biases(self) -> list[Array]:
-        return self._layers_of(self.parameters[0])[1]
+        return self._layers[1].copy()
+
+    @cached_property
+    def _layers(self) -> tuple[list[Array], list[Array]]:
+        return self._layers_of(self.parameters[0])
+
+    def __getstate__(self) -> dict[str, object]:
+        # the views would come back as arrays of their own
+        return {name: value for name, value in self.__dict__.items() if name != "_layers"}
 
     def __repr__(self) -> str:
         n_features, *hidden, n_classes = self.layer_sizes
@@ -129,15 +141,14 @@ class Network:
 
     def logits(self, X: Array, scaling: Scaling | None = None) -> Array:
         """The logits of rows of features, see `Model`; no unit drops out."""
-        [parameters] = self.parameters
-        logits = np.empty((len(X), self.layer_sizes[-1]), parameters.dtype)
-        passes = _Passes(self, min(_ROWS_AT_ONCE, len(X)))
+        dtype, *hidden, n_classes = self.parameters[0].dtype, *self.layer_sizes[1:]
+        logits, activations = np.empty((len(X), n_classes), dtype), self._activations()
+        tables = [np.empty((min(_ROWS_AT_ONCE, len(X)), n_units), dtype) for n_units in hidden]
         for start in range(0, len(X), _ROWS_AT_ONCE):
             batch = slice(start, start + _ROWS_AT_ONCE)
-            rows = standardized(X[batch], scaling, parameters.dtype)
+            rows = standardized(X[batch], scaling, dtype)
             self._check(rows)
-            passes = passes.of(len(rows))
-            logits[batch] = passes.forward(rows)
+            self._forward(rows, [*(table[: len(rows)] for table in tables), logits[batch]], activations)
         return logits
 
     def value_and_grad(
@@ -173,11 +184,12 @@ class Network:
             masks = zip(kept, self.layer_sizes[1:-1], strict=True)
             kept = [np.ascontiguousarray(np.broadcast_to(mask, (len(X), n)), bool) for mask, n in masks]
         passes = _Passes(self, len(X))
-        logits = passes.forward(X, kept)
+        activations = self._activations(kept)
+        logits = passes.forward(X, activations)
         loss, _ = head.differentiate(logits, labels, row_weights=row_weights, divisor=len(X))
-        passes.backward(X, l2, kept)
+        passes.backward(X, activations, l2)
         penalty = l2 / 2 * sum(float(np.square(w, dtype=np.float64).sum()) for w in self.weights)
-        return loss / len(X) + penalty, passes.gradient
+        return loss / len(X) + penalty, passes.gradient.copy()  # not with all that was worked in
 
     def train_epochs(
         self,
@@ -194,17 +206,21 @@ class Network:
         """Epochs, see `Model`."""
         self._check(X)
         [parameters] = self.parameters
+        passes = _Passes(self, min(batch_size, len(X)))
         results = []
         with np.errstate(over="ignore", invalid="ignore"):  # whoever trains looks at what came of it
             for order in orders:
                 weights = None if row_weights is None else row_weights[order]
-                results.append(self._train_epoch(X[order], labels[order], batch_size, head, optimizer, l2, weights))
+                results.append(
+                    self._train_epoch(passes, X[order], labels[order], batch_size, head, optimizer, l2, weights)
+                )
                 if not (math.isfinite(results[-1][0]) and np.isfinite(parameters).all()):
                     break
         return results
 
     def _train_epoch(
         self,
+        passes: _Passes,
         X: Array,
         labels: IntArray,
         batch_size: int,
@@ -215,24 +231,41 @@ class Network:
     ) -> tuple[float, float]:
         """The rows as they stand."""
         [parameters] = self.parameters
-        passes = _Passes(self, min(batch_size, len(X)))
+        activations = self._activations()
         loss = correct = 0.0
         for start in range(0, len(X), batch_size):
             batch = slice(start, start + batch_size)
             rows = X[batch]
             passes = passes.of(len(rows))
-            kept = self._draw_kept(len(rows))
+            if self.dropout:
+                activations = self._activations(self._draw_kept(len(rows)))
             batch_loss, batch_correct = head.differentiate(
-                passes.forward(rows, kept),
+                passes.forward(rows, activations),
                 labels[batch],
                 row_weights=None if row_weights is None else row_weights[batch],
                 divisor=len(rows),
             )
-            passes.backward(rows, l2, kept)
+            passes.backward(rows, activations, l2)
             optimizer.update(parameters, passes.gradient)
             loss += batch_loss
             correct += batch_correct
         return loss / len(X), correct / len(X)
+
+    def _activations(self, kept: Sequence[BoolArray] | None = None) -> list[Activation]:
+        """What the kernels do in each layer."""
+        codes = [_kernels.ACTIVATIONS[self.activation]] * (len(self.layer_sizes) - 2)
+        logits = (_kernels.ACTIVATIONS["identity"], None, 1.0)
+        if kept is None:
+            return [*((code, None, 1.0) for code in codes), logits]
+        scale = 65536 / (65536 - self._threshold)
+        return [*((code, mask, scale) for code, mask in zip(codes, kept, strict=True)), logits]
+
+    def _forward(self, X: Array, outputs: Sequence[Array], activations: Sequence[Activation]) -> None:
+        """Fill in what comes out of each layer for these rows, at last the logits."""
+        for weights, bias, output, activation in zip(*self._layers, outputs, activations, strict=True):
+            X.dot(weights.T, output)
+            _kernels.activate(output, bias, *activation)
+            X = output
 
     def _check(self, X: Array) -> None:
         dtype, n_features = self.parameters[0].dtype, self.layer_sizes[0]
@@ -246,12 +279,11 @@ class Network:
 
     def _layers_of(self, flat: Array) -> tuple[list[Array], list[Array]]:
         """The weights and the biases in an array laid out as the parameters are."""
-        # made anew each time: after a pickle, views that were kept would be arrays of their own
-        sizes = [m * n for m, n in self._shapes] + list(self.layer_sizes[1:])
-        parts = np.split(flat, np.cumsum(sizes)[:-1])
+        shapes = [*self._shapes, *((n_units,) for n_units in self.layer_sizes[1:])]
+        ends = list(accumulate(map(math.prod, shapes), initial=0))
+        parts = [flat[a:b].reshape(shape) for (a, b), shape in zip(pairwise(ends), shapes, strict=True)]
         n_layers = len(self._shapes)
-        weights = [part.reshape(shape) for part, shape in zip(parts[:n_layers], self._shapes, strict=True)]
-        return weights, parts[n_layers:]
+        return parts[:n_layers], parts[n_layers:]
 
     @property
     def _threshold(self) -> int:
@@ -271,50 +303,60 @@ class Network:
 
 
 class _Passes:
-    """The way through the layers and back, for minibatches of one size, in arrays that are made once."""
+    """The way through the layers and back, for minibatches of as many rows as there is room for.
 
-    def __init__(self, network: Network, n_rows: int, gradient: Array | None = None) -> None:
+    All it works in is one array: the C library hands that out again for the next epoch, where it would give many back
+    to the system, which clears every page before it gives it anew.
+    """
+
+    def __init__(self, network: Network, n_rows: int) -> None:
         [parameters] = network.parameters
-        n_hidden = len(network.layer_sizes) - 2
-        self._network, self._n_rows = network, n_rows
-        self._scale = 65536 / (65536 - network._threshold)
-        self._activations = [*[_kernels.ACTIVATIONS[network.activation]] * n_hidden, _kernels.ACTIVATIONS["identity"]]
-        self._weights, self._biases = network._layers_of(parameters)
-        # what comes out of each layer, and the gradient with respect to it: that of the logits takes their place
-        self._outputs = [np.empty((n_rows, m), parameters.dtype) for m in network.layer_sizes[1:]]
-        self._grads = [*(np.empty_like(output) for output in self._outputs[:-1]), self._outputs[-1]]
-        self.gradient = np.empty_like(parameters) if gradient is None else gradient
+        self._network = network
+        # the gradient, what comes out of each layer, and the gradient with respect to that
+        shapes = [(n_rows, n_units) for n_units in network.layer_sizes[1:]]
+        self.gradient, *tables = _arrays([parameters.shape, *shapes, *shapes[:-1]], parameters.dtype)
+        self._outputs, self._grads = tables[: len(shapes)], tables[len(shapes) :]
         self._weight_grads, self._bias_grads = network._layers_of(self.gradient)
-        n_weights = sum(weights.size for weights in self._weights)
+        n_weights = sum(grad.size for grad in self._weight_grads)
         self._all_weights, self._all_weight_grads = parameters[:n_weights], self.gradient[:n_weights]
-        self._none_dropped = [None] * (n_hidden + 1)
 
     def of(self, n_rows: int) -> _Passes:
-        """The same for this many rows."""
-        return self if n_rows == self._n_rows else _Passes(self._network, n_rows, self.gradient)
+        """The same for so many rows, no more than there is room for."""
+        if n_rows == len(self._outputs[0]):
+            return self
+        fewer = copy.copy(self)
+        fewer._outputs = [output[:n_rows] for output in self._outputs]
+        fewer._grads = [grad[:n_rows] for grad in self._grads]
+        return fewer
 
-    def forward(self, X: Array, kept: Sequence[BoolArray] | None = None) -> Array:
+    def forward(self, X: Array, activations: Sequence[Activation]) -> Array:
         """The logits of the rows, in an array that is used again."""
-        masks = self._none_dropped if kept is None else [*kept, None]
-        layers = zip(self._weights, self._biases, self._activations, self._outputs, masks, strict=True)
-        for weights, bias, activation, output, mask in layers:
-            X.dot(weights.T, output)
-            _kernels.activate(output, bias, activation, mask, self._scale)
-            X = output
-        return X
+        self._network._forward(X, self._outputs, activations)
+        return self._outputs[-1]
 
-    def backward(self, X: Array, l2: float, kept: Sequence[BoolArray] | None = None) -> None:
+    def backward(self, X: Array, activations: Sequence[Activation], l2: float) -> None:
         """Fill in the gradient, where the logits of the rows have become the gradient with respect to them."""
-        masks = self._none_dropped if kept is None else [*kept, None]
-        for k in reversed(range(len(self._grads))):
-            grad, output = self._grads[k], self._outputs[k]
-            _kernels.activate_grad(grad, output, self._activations[k], self._bias_grads[k], masks[k], self._scale)
-            inputs = self._outputs[k - 1] if k else X
-            grad.T.dot(inputs, self._weight_grads[k])
+        weights, _ = self._network._layers
+        inputs, grads = [X, *self._outputs], [*self._grads, self._outputs[-1]]
+        for k in reversed(range(len(grads))):
+            code, mask, scale = activations[k]
+            _kernels.activate_grad(grads[k], self._outputs[k], code, self._bias_grads[k], mask, scale)
+            grads[k].T.dot(inputs[k], self._weight_grads[k])
             if k:
-                grad.dot(self._weights[k], self._grads[k - 1])
+                grads[k].dot(weights[k], grads[k - 1])
         if l2:
             self._all_weight_grads += l2 * self._all_weights
+
+
+def _arrays(shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> list[Array]:
+    """Arrays of these shapes, not filled in, each at the beginning of a cache line of one piece of memory."""
+    line = 64 // dtype.itemsize
+    sizes = [math.prod(shape) for shape in shapes]
+    starts = list(accumulate((-(-size // line) * line for size in sizes), initial=0))
+    memory = np.empty(starts[-1] + line, dtype)
+    memory = memory[-memory.ctypes.data % 64 // dtype.itemsize :]
+    parts = zip(starts, sizes, shapes, strict=False)
+    return [memory[start : start + size].reshape(shape) for start, size, shape in parts]
 
 
 def as_sizes(x: object) -> tuple[int, ...]:
