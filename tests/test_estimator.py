@@ -1173,6 +1173,19 @@ def test_a_save_that_fails_leaves_the_old_model(small, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["model.npz"]
 
 
+def test_hidden_layers_in_a_file(small, tmp_path):
+    """Whatever way they lie in memory: the weights of each layer, units by inputs, and after them the biases."""
+    X, y = small
+    classifier = SteelClassifier(hidden_layer_sizes=(5, 3), max_epochs=2, random_state=0).fit(X, y)
+    classifier.save(tmp_path / "model.npz")
+    expected = np.concatenate([*(w.T.ravel() for w in classifier.coefs_), *classifier.intercepts_])
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["parameters"], expected)
+    loaded = SteelClassifier.load(tmp_path / "model.npz")
+    for one, other in zip(loaded.coefs_ + loaded.intercepts_, classifier.coefs_ + classifier.intercepts_, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_model_is_no_pickle(small, tmp_path):
     quick().fit(*small).save(tmp_path / "model.npz")
     with np.load(tmp_path / "model.npz", allow_pickle=False) as archive:

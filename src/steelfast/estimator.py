@@ -973,12 +973,17 @@ def _packed(classifier: SteelClassifier) -> dict[str, Any]:
         **{name: getattr(classifier, name) for name in _SCALING},
     }
     if isinstance(classifier._model, Network):
-        arrays["parameters"] = classifier._model.parameters[0]
+        arrays["parameters"] = np.concatenate([each.ravel() for each in _by_units(classifier._model)])
     else:
         arrays |= {"coef_": classifier.coef_, "intercept_": classifier.intercept_}
     if hasattr(classifier, "feature_names_in_"):
         arrays["feature_names_in_"] = classifier.feature_names_in_.astype(str)
     return arrays
+
+
+def _by_units(network: Network) -> list[Array]:
+    """The parameters in the order of a file: weights, (n_units, n_inputs), and then biases; views of them."""
+    return [*(weights.T for weights in network.weights), *network.biases]
 
 
 def _as_plain(value: object) -> object:
@@ -1022,7 +1027,8 @@ def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
         n = n_parameters(n_features, shape.hidden_layer_sizes, n_classes)
         numbers = _checked_numbers(arrays["parameters"], "parameters", (n,), shape.dtype)
         classifier._model = classifier._new_model(_generator(classifier.random_state))
-        classifier._model.parameters[0][...] = numbers
+        for each in _by_units(classifier._model):
+            each[...], numbers = numbers[: each.size].reshape(each.shape), numbers[each.size :]
     else:
         coef = _checked_numbers(arrays["coef_"], "coef_", (n_classes, n_features), shape.dtype)
         intercept = _checked_numbers(arrays["intercept_"], "intercept_", (n_classes,), shape.dtype)
