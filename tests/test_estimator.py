@@ -769,12 +769,30 @@ def test_it_goes_on_after_a_pickle_and_a_copy(small, tmp_path, parameters):
             assert state(other.partial_fit(X, y)) == expected
 
 
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_a_part_that_diverges_leaves_no_trace(small, hidden):
+    """Not even in what shuffles the rows of the next one."""
+    X, y = small
+    one, other = (quick(hidden_layer_sizes=hidden, optimizer="adam").partial_fit(X, y, np.unique(y)) for _ in range(2))
+    with pytest.raises(ValueError, match="left the finite numbers in epoch 2"):
+        one.set_params(learning_rate=1e200).partial_fit(X * 1e150, y)
+    one.set_params(learning_rate=other.learning_rate)
+    assert state(one.partial_fit(X, y)) == state(other.partial_fit(X, y))
+
+
 def test_what_was_seen_of_a_training_stays(small):
     X, y = small
     classifier = quick().partial_fit(X, y, np.unique(y))
     history, other = classifier.history_, copy.copy(classifier)
     classifier.partial_fit(X, y)
     assert (len(history), other.n_iter_, classifier.n_iter_) == (1, 1, 2)
+    both = classifier.history_
+    other.partial_fit(X[::2], y[::2]).partial_fit(X, y)  # from here on they differ
+    assert [len(each.history_) for each in (classifier, other)] == [classifier.n_iter_, other.n_iter_] == [2, 3]
+    assert classifier.history_ == both
+    assert other.history_[0] == both[0]
+    assert [epoch["epoch"] for epoch in other.history_] == [1, 2, 3]
+    assert other.history_[1]["loss"] != both[1]["loss"]
 
 
 def test_who_looks_during_a_fit_sees_the_one_before(small):

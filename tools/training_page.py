@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 FIGURES, PAGE = ROOT / "docs" / "training.json", ROOT / "docs" / "training.md"
 N_ROUNDS = 15
 SECONDS_PER_ROUND = 0.02
-HIDDEN = ((16,), (64,), (64, 32), (256,), (1024,))
+HIDDEN = ((16,), (64,), (64, 32), (256,), (256, 256), (1024,))
 BATCH_SIZE = 128
 PREDICTIONS = ("predict", "predict_proba")
 
@@ -73,16 +73,16 @@ def hidden_layers():
 def predictions():
     """Of one plate, and of a million."""
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((1_000_000, 27))
-    model = SteelClassifier(max_epochs=1, random_state=0).fit(X[:1000], rng.integers(7, size=1000))
-    plate = X[:1]
-    for of, args, settings in (
-        ("one plate", plate, {}),
-        ("one plate, `check_input=False`", plate, {"check_input": False}),
-        ("a million plates", X, {}),
-    ):
-        calls = {method: partial(getattr(model, method), args, **settings) for method in PREDICTIONS}
-        yield {"of": of, "milliseconds": medians(calls)}
+    X, labels = rng.standard_normal((1_000_000, 27)), rng.integers(7, size=1000)
+    for hidden in ((), (64,)):
+        model = SteelClassifier(hidden_layer_sizes=hidden, max_epochs=1, random_state=0).fit(X[:1000], labels)
+        for of, args, settings in (
+            ("one plate", X[:1], {}),
+            ("one plate, `check_input=False`", X[:1], {"check_input": False}),
+            ("a million plates", X, {}),
+        ):
+            calls = {method: partial(getattr(model, method), args, **settings) for method in PREDICTIONS}
+            yield {"hidden": hidden, "of": of, "milliseconds": medians(calls)}
 
 
 def measure():
@@ -128,7 +128,7 @@ def page(report):
                 "ratio is that of the faster of the two others and steelfast.",
                 _hidden_layers(report["hidden_layers"]),
                 "## Predictions",
-                "`SteelClassifier` without hidden layers, float64.",
+                "`SteelClassifier`, float64.",
                 _predictions(report["predictions"]),
                 "[How an epoch is fused](inside.md#how-an-epoch-is-fused).",
             ]
@@ -161,8 +161,10 @@ def _hidden_layers(measurements):
 
 
 def _predictions(measurements):
-    rows = [["Of", *(f"`{method}`" for method in PREDICTIONS)]]
-    rows += [[each["of"], *(_duration(each["milliseconds"][name]) for name in PREDICTIONS)] for each in measurements]
+    rows = [["Hidden units", "Of", *(f"`{method}`" for method in PREDICTIONS)]]
+    for each in measurements:
+        times = (_duration(each["milliseconds"][name]) for name in PREDICTIONS)
+        rows.append([", ".join(map(str, each["hidden"])) or "none", each["of"], *times])
     return _table(rows)
 
 

@@ -10,7 +10,7 @@ import copy
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
@@ -143,6 +143,13 @@ class _Progress:
     bit_generator: np.random.BitGenerator
     memory: list[Plan] | None = None
 
+    def copy(self) -> _Progress:
+        """To go on with twice."""
+        # deepcopy would seed another one from the system first, which takes three times as long
+        bit_generator = type(self.bit_generator)(0)
+        bit_generator.state = self.bit_generator.state
+        return replace(self, bit_generator=bit_generator, memory=copy.deepcopy(self.memory))
+
     def optimizer_of(self, model: Model) -> Optimizer:
         optimizer = _OPTIMIZERS[self.recipe[0]](self.rate)
         if self.memory is not None:
@@ -260,7 +267,8 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     __metadata_request__predict_log_proba: ClassVar = {"check_input": UNUSED}
 
     classes_: Array
-    history_: list[Epoch]
+    _epochs: list[Epoch]
+    _n_epochs: int
     _model: LinearModel | Network
     _shape: _Shape
     _progress: _Progress | None
@@ -391,7 +399,8 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 )
             self._check_kept(settings.shape)
         else:
-            self.classes_, self.history_, self._shape = classes, [], settings.shape
+            self.classes_, self._shape = classes, settings.shape
+            self._epochs, self._n_epochs = [], 0
         factors = self._class_factors(labels, weights)
         row_weights = self._row_weights(factors, labels, weights, "to train on")
         if go_on:
@@ -473,7 +482,8 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.classes_ = all_classes
         labels = self._labels_of(targets, "y")
         if first:
-            self.history_, self._shape = [], settings.shape
+            self._shape = settings.shape
+            self._epochs, self._n_epochs = [], 0
         row_weights = self._row_weights(self._class_factors(labels, weights), labels, weights, "of this call")
         if first:
             self._set_scaling(rows, weights)
@@ -481,13 +491,13 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             model, progress = self._new_model(rng), settings.begin(len(rows), rng.bit_generator)
         else:
             self._check_kept(settings.shape)
-            model, before = copy.deepcopy(self._model), copy.deepcopy(self._progress)
-            if before is None:
+            model = copy.deepcopy(self._model)
+            if self._progress is None:
                 progress = settings.begin(len(rows), _generator(self.random_state).bit_generator)
-            elif before.recipe != settings.recipe:
-                progress = settings.begin(len(rows), before.bit_generator)
             else:
-                progress = before
+                progress = self._progress.copy()
+                if progress.recipe != settings.recipe:
+                    progress = settings.begin(len(rows), progress.bit_generator)
         self._train(model, progress, settings._replace(n_epochs=1), rows, labels, row_weights, None, None)
 
     def _second_self(self) -> Self:
@@ -522,12 +532,17 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             validation_data=validation_data,
             early_stopping=settings.early_stopping,
             callback=self._reporting(callback),
-            first_epoch=len(self.history_) + 1,
+            first_epoch=self._n_epochs + 1,
         )
         progress.remember(optimizer, model)
         self._model, self._progress = model, progress
         self.learning_rate_, self.l2_ = settings.rate, settings.l2
-        self.history_ = [*self.history_, *new]
+        # A list of all that came from the same first epochs, which copies share: what was seen of a training stays.
+        # With a new one each time, a million calls of partial_fit would take an hour for this alone.
+        if len(self._epochs) > self._n_epochs:
+            self._epochs = self._epochs[: self._n_epochs]
+        self._epochs += new
+        self._n_epochs = len(self._epochs)
 
     def _settings(self) -> _Settings:
         """The parameters, checked."""
@@ -637,6 +652,10 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _labels_of(self, targets: Array, name: str) -> IntArray:
         """The number of each target's class."""
+        if targets.dtype == self.classes_.dtype != object:
+            labels = np.searchsorted(self.classes_, targets)
+            if (self.classes_.take(labels, mode="clip") == targets).all():
+                return labels
         unknown = np.setdiff1d(targets, self.classes_)
         if unknown.size:
             raise ValueError(
@@ -699,12 +718,16 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return "_model" in vars(self)
 
     @property
+    def history_(self) -> list[Epoch]:
+        return self._epochs[: self._n_epochs]
+
+    @property
     def loss_curve_(self) -> list[float]:
         return [epoch["loss"] for epoch in self.history_]
 
     @property
     def n_iter_(self) -> int:
-        return len(self.history_)
+        return self._n_epochs
 
     @property
     def coef_(self) -> Array:
@@ -1034,9 +1057,10 @@ def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
         intercept = _checked_numbers(arrays["intercept_"], "intercept_", (n_classes,), shape.dtype)
         classifier._model = LinearModel(coef.T, intercept)
     classifier._progress = None
-    classifier.history_ = about["history"]
-    if not isinstance(classifier.history_, list) or any(not {"epoch", "loss"} <= set(e) for e in classifier.history_):
+    history = about["history"]
+    if not isinstance(history, list) or any(not {"epoch", "loss"} <= set(epoch) for epoch in history):
         raise ValueError("history is no list of epochs")
+    classifier._epochs, classifier._n_epochs = history, len(history)
     return classifier
 
 
