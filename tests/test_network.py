@@ -10,7 +10,8 @@ from steelfast import _kernels
 from steelfast.heads import HEADS
 from steelfast.models import LinearModel
 from steelfast.network import Network, _arrays
-from steelfast.optimizers import SGD, Adam
+from steelfast.optimizers import SGD, Adam, Momentum, RMSProp
+from steelfast.schedules import Step
 from steelfast.trainer import evaluate, train
 
 N_ROWS, N_FEATURES, N_CLASSES = 23, 5, 4
@@ -369,6 +370,20 @@ def test_first_weights(activation, variance, dtype):
 def test_dropout_does_not_change_the_first_weights():
     one, other = (Network(3, (4,), 2, dropout=p, rng=np.random.default_rng(0)) for p in (0.0, 0.5))
     np.testing.assert_array_equal(one.parameters[0], other.parameters[0])
+
+
+@pytest.mark.parametrize("make", [SGD, Momentum, RMSProp, Adam])
+def test_an_epoch_takes_the_steps_of_the_optimizer(X, labels, make):
+    """Each with its own rate and its own number, also those of a second epoch."""
+    rate = Step(0.05, 3, 0.5)
+    network, twin, optimizer = network_of((6, 5)), network_of((6, 5)), make(rate)
+    orders = np.array([np.arange(N_ROWS), np.arange(N_ROWS)[::-1]])
+    network.train_epochs(X, labels, orders, 4, SOFTMAX, make(rate))
+    for order in orders:
+        for start in range(0, N_ROWS, 4):
+            rows = order[start : start + 4]
+            optimizer.update(twin.parameters[0], twin.value_and_grad(X[rows], labels[rows], SOFTMAX)[1])
+    np.testing.assert_allclose(network.parameters[0], twin.parameters[0], rtol=1e-12, atol=1e-14)
 
 
 # ---- what drops out

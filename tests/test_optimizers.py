@@ -5,7 +5,6 @@ import copy
 import numpy as np
 import pytest
 
-from steelfast import _kernels
 from steelfast.optimizers import SGD, Adam, Momentum, RMSProp
 from steelfast.schedules import Constant, Cosine, OneCycle, Step
 
@@ -286,10 +285,9 @@ def test_the_gradient_may_be_the_parameter(make):
 
 
 def take(plan, w, gradients):
-    """The steps of a plan, as a kernel takes them."""
-    rule = {name: getattr(plan, name) for name in ("kind", "decay", "second_decay", "eps", "weight_decay", "decoupled")}
-    for k, (g, rate) in enumerate(zip(gradients, plan.rates, strict=True)):
-        _kernels.update(w, g, plan.first, plan.second, rate, plan.number + k, **rule)
+    assert len(plan.rates) == len(gradients)
+    for k, g in enumerate(gradients):
+        plan.take(k, w, g)
 
 
 @every_case

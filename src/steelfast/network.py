@@ -236,7 +236,9 @@ class Network:
         [parameters] = self.parameters
         activations = self._activations()
         loss = correct = 0.0
-        for start in range(0, len(X), batch_size):
+        starts = range(0, len(X), batch_size)
+        plan = optimizer.begin(parameters, len(starts))
+        for k, start in enumerate(starts):
             batch = slice(start, start + batch_size)
             rows = X[batch]
             passes = passes.of(len(rows))
@@ -249,7 +251,7 @@ class Network:
                 divisor=len(rows),
             )
             passes.backward(rows, activations, l2)
-            optimizer.update(parameters, passes.gradient)
+            plan.take(k, parameters, passes.gradient)
             loss += batch_loss
             correct += batch_correct
         return loss / len(X), correct / len(X)
