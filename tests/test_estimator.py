@@ -634,6 +634,41 @@ def test_nor_are_they_predicted_of_where_nothing_was_learned(n_features, number)
             method(X)
 
 
+@every_loss
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
+def test_many_rows_are_the_same_as_few(small, method, dtype, loss):
+    X, y = small
+    classifier = quick(loss=loss, dtype=dtype).fit(X, y)
+    many = np.tile(X, (50, 1))
+    result = getattr(classifier, method)(many)
+    assert result.dtype == dtype
+    assert result.shape == (len(many), len(classifier.classes_))
+    np.testing.assert_array_equal(result, np.tile(getattr(classifier, method)(X), (50, 1)))
+
+
+@pytest.mark.parametrize("hidden", [(), (4,)])
+@pytest.mark.parametrize("labels", ["texts", "objects", "numbers"])
+def test_many_rows_are_predicted_like_few(small, labels, hidden):
+    """The logits of some thousand at a time."""
+    X, y = small
+    y = {"texts": y, "objects": y.astype(object), "numbers": np.unique(y, return_inverse=True)[1]}[labels]
+    classifier = quick(hidden_layer_sizes=hidden).fit(X, y)
+    rng = np.random.default_rng(0)
+    many = np.ascontiguousarray(X[rng.integers(len(X), size=10_000)] + rng.normal(0, 0.1, (10_000, X.shape[1])))
+    for n in (4095, 4096, 4097, 8192, 10_000):
+        predicted = classifier.predict(many[:n])
+        assert predicted.dtype == classifier.classes_.dtype
+        assert predicted.shape == (n,)
+        likeliest = classifier.classes_[classifier.predict_proba(many[:n]).argmax(axis=1)]
+        np.testing.assert_array_equal(predicted, likeliest)
+        np.testing.assert_array_equal(classifier.predict(many[:n].tolist()), likeliest)
+    many[-1, 2] = np.nan
+    with pytest.raises(ValueError, match=r"Input X contains NaN\.\nSteelClassifier does not accept"):
+        classifier.predict(many)
+    assert classifier.predict(many, check_input=False).shape == (10_000,)
+
+
 def test_rows_too_large_to_sum_are_fine():
     X = np.linspace(1e307, 1.7e308, 40).reshape(20, 2)
     classifier = quick(standardize=False, learning_rate=1e-320, optimizer="sgd").fit(X, np.arange(20) % 2)

@@ -529,6 +529,17 @@ def test_logits_are_those_of_numpy(shape, scaled, of_rows, dtype):
 
 
 @every_dtype
+@pytest.mark.parametrize("n_classes", range(1, 19))
+def test_logits_of_any_number_of_rows_and_classes(n_classes, dtype):
+    """Rows are stored together with what comes after them, but for the last ones."""
+    X, _, parameters, _ = rows_of(3, n_classes, 40, False, dtype)
+    expected = (X.astype(np.float64) @ parameters[:-1] + parameters[-1]).astype(dtype)
+    for n_rows in range(41):
+        logits = _kernels.linear_logits(X[:n_rows], parameters)
+        np.testing.assert_allclose(logits, expected[:n_rows], rtol=0, atol=1e-5 if dtype == np.float32 else 1e-13)
+
+
+@every_dtype
 @pytest.mark.parametrize("n_classes", [1, 2, 7, 8, 33])
 def test_first_maxima_are_those_of_numpy(n_classes, dtype):
     """Of equal ones too, and of infinite ones."""

@@ -671,28 +671,38 @@ cdef void logits_of_rows(
 ) noexcept nogil:
     """The logits of rows that are standardised on the way: a chunk at a time, while the cache holds it."""
     cdef floating* row
-    cdef floating* padded = <floating*> space.logits
+    cdef floating* of_chunk = <floating*> space.logits
     cdef const floating* parameters = <const floating*> space.parameters
-    cdef Py_ssize_t i, j, k, m
+    # the logits of a row are written with their padding, over which the next row goes; but not of the last
+    cdef Py_ssize_t n_padded = n_rows - (space.width - 1) // max(n_classes, 1)
+    cdef Py_ssize_t first, j, k, m
     cdef environment saved = enter_environment()
-    for i from 0 <= i < n_rows by space.chunk:
-        m = min(space.chunk, n_rows - i)
-        for k in range(m):
-            row = <floating*> space.copies + k * n_features
-            space.rows[k] = row
+    for first from 0 <= first < n_rows by space.chunk:
+        m = min(space.chunk, n_rows - first)
+        for k in range(first, first + m):
+            row = <floating*> space.copies + (k - first) * n_features
+            space.rows[k - first] = row
             if mean != NULL:
                 for j in range(n_features):
                     row[j] = <floating> ((X[j] - mean[j]) * factor[j])
+            elif source is floating:
+                space.rows[k - first] = X
             else:
                 for j in range(n_features):
                     row[j] = <floating> X[j]
             X += n_features
         if floating is float:
-            logits_f(space.rows, m, n_features, parameters, space.width, padded)
+            logits_f(space.rows, m, n_features, parameters, space.width, of_chunk)
         else:
-            logits_d(space.rows, m, n_features, parameters, space.width, padded)
-        for k in range(m):
-            memcpy(logits + (i + k) * n_classes, padded + k * space.width, n_classes * sizeof(floating))
+            logits_d(space.rows, m, n_features, parameters, space.width, of_chunk)
+        for k in range(first, first + m):
+            row = of_chunk + (k - first) * space.width
+            if k < n_padded:
+                for j from 0 <= j < space.width by COLUMNS:
+                    memcpy(logits + j, row + j, COLUMNS * sizeof(floating))
+            else:
+                memcpy(logits, row, n_classes * sizeof(floating))
+            logits += n_classes
     leave_environment(saved)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -36,7 +36,11 @@ try:
     from sklearn.utils import check_random_state, compute_class_weight  # type: ignore[import-untyped]
     from sklearn.utils.metadata_routing import UNUSED  # type: ignore[import-untyped]
     from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
-    from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped]
+    from sklearn.utils.validation import (  # type: ignore[import-untyped]
+        assert_all_finite,
+        check_is_fitted,
+        validate_data,
+    )
 except ModuleNotFoundError as error:
     raise ImportError(f'SteelClassifier needs scikit-learn: pip install "steelfast[sklearn]" ({error})') from error
 
@@ -81,6 +85,8 @@ _SIGMOID_L2 = {False: 0.0, True: 0.0001}
 
 # of which the kernel finds the largest sooner than NumPy
 _MOST_CLASSES = 32
+# of a prediction, whose logits stay in the cache until it is made, and in memory that was used before
+_ROWS_AT_ONCE = 4096
 
 _FORMAT = "steelfast.SteelClassifier"
 _FORMAT_VERSION = 3
@@ -786,7 +792,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             The logits, ``(X - mean_) / scale_ @ coef_.T + intercept_``; with two classes the
             log-odds of `classes_[1]`.
         """
-        logits = self._logits(X, check_input)
+        logits = self._logits(self._rows(X, check_input), check_input)
         if len(self.classes_) != 2:
             return logits
         scores = self._head.scores(logits)
@@ -806,10 +812,18 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         y : ndarray of shape (n_samples,)
         """
-        logits = self._logits(X, check_input)
-        few = logits.shape[1] <= _MOST_CLASSES
-        predicted: Array = self.classes_[_kernels.first_maxima(logits) if few else logits.argmax(axis=1)]
+        rows = self._rows(X, check_input)
+        if len(rows) <= _ROWS_AT_ONCE:
+            return self._likeliest(self._logits(rows, check_input))
+        predicted = np.empty(len(rows), self.classes_.dtype)
+        for part in _parts(len(rows)):
+            predicted[part] = self._likeliest(self._logits(rows[part], check_input))
         return predicted
+
+    def _likeliest(self, logits: Array) -> Array:
+        few = logits.shape[1] <= _MOST_CLASSES
+        classes: Array = self.classes_[_kernels.first_maxima(logits) if few else logits.argmax(axis=1)]
+        return classes
 
     def predict_proba(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """The probability of each class, in the order of `classes_`.
@@ -824,8 +838,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         probs : ndarray of shape (n_samples, n_classes)
         """
-        logits = self._logits(X, check_input)
-        return self._head.probabilities(logits, in_place=True)
+        return self._transformed(Head.probabilities, X, check_input)
 
     def predict_log_proba(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """The logarithms of the probabilities, finite where these are too small to tell from 0.
@@ -840,26 +853,38 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         log_probs : ndarray of shape (n_samples, n_classes)
         """
-        logits = self._logits(X, check_input)
-        return self._head.log_probabilities(logits, in_place=True)
+        return self._transformed(Head.log_probabilities, X, check_input)
 
     @property
     def _head(self) -> Head:
         return HEADS[self._shape.loss]
 
-    def _logits(self, X: ArrayLike, check_input: bool) -> Array:
-        rows: Any = X
+    def _transformed(self, method: Callable[..., Array], X: ArrayLike, check_input: bool) -> Array:
+        """What a method of the head makes of the logits of each row."""
+        rows = self._rows(X, check_input)
+        if len(rows) <= _ROWS_AT_ONCE:
+            logits = self._logits(rows, check_input)
+            return method(self._head, logits, out=logits)
+        result = np.empty((len(rows), len(self.classes_)), self._shape.dtype)
+        for part in _parts(len(rows)):
+            method(self._head, self._logits(rows[part], check_input), out=result[part])
+        return result
+
+    def _rows(self, X: ArrayLike, check_input: bool) -> Array:
+        """Rows to predict; of a linear model the logits tell whether all is finite, so that a table is read once."""
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
-        # of a linear model the logits tell whether all is finite, so that a large table is read once
         finite = not isinstance(self._model, LinearModel)
         if check_input and not (
             type(X) is np.ndarray and len(X) and _kernels.is_plain_table(X, finite=finite) and self._fits(X)
         ):
-            rows = self._validated(X)
-        logits = self._model.logits(rows, self._scaling)
+            return self._validated(X)
+        return X  # type: ignore[return-value]
+
+    def _logits(self, rows: Array, check_input: bool) -> Array:
+        logits: Array = self._model.logits(rows, self._scaling)
         if check_input and not _kernels.is_plain_table(logits):
-            self._validated(X)  # which says so if X is not finite itself
+            assert_all_finite(rows, estimator_name=type(self).__name__, input_name="X")
             raise ValueError(f"X is too large for a model of {logits.dtype}: it reaches {np.abs(rows).max():.2g}")
         return logits
 
@@ -924,6 +949,10 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise ValueError(f"{path} is no model of SteelClassifier, or damaged: {reason}") from error
         return classifier
+
+
+def _parts(n_rows: int) -> Iterator[slice]:
+    return (slice(start, start + _ROWS_AT_ONCE) for start in range(0, n_rows, _ROWS_AT_ONCE))
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
