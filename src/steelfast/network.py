@@ -151,7 +151,8 @@ class Network:
             batch = slice(start, start + _ROWS_AT_ONCE)
             rows = standardized(X[batch], scaling, dtype)
             self._check(rows)
-            self._forward(rows, weights, [*(table[: len(rows)] for table in tables), logits[batch]], activations)
+            outputs = [table[: len(rows)] for table in tables] + [logits[batch]]
+            self._forward(rows, weights, outputs, activations)
         return logits
 
     def value_and_grad(
@@ -258,12 +259,12 @@ class Network:
 
     def _activations(self, kept: Sequence[BoolArray] | None = None) -> list[Activation]:
         """What the kernels do in each layer."""
-        codes = [_kernels.ACTIVATIONS[self.activation]] * (len(self.layer_sizes) - 2)
-        logits = (_kernels.ACTIVATIONS["identity"], None, 1.0)
+        code = _kernels.ACTIVATIONS[self.activation]
+        logits: Activation = (_kernels.ACTIVATIONS["identity"], None, 1.0)
         if kept is None:
-            return [*((code, None, 1.0) for code in codes), logits]
+            return [(code, None, 1.0)] * (len(self.layer_sizes) - 2) + [logits]
         scale = 65536 / (65536 - self._threshold)
-        return [*((code, mask, scale) for code, mask in zip(codes, kept, strict=True)), logits]
+        return [(code, mask, scale) for mask in kept] + [logits]
 
     def _forward(
         self, X: Array, weights: Sequence[Array], outputs: Sequence[Array], activations: Sequence[Activation]
