@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -634,39 +635,23 @@ def test_nor_are_they_predicted_of_where_nothing_was_learned(n_features, number)
             method(X)
 
 
-@every_loss
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
-def test_many_rows_are_the_same_as_few(small, method, dtype, loss):
-    X, y = small
-    classifier = quick(loss=loss, dtype=dtype).fit(X, y)
-    many = np.tile(X, (50, 1))
-    result = getattr(classifier, method)(many)
-    assert result.dtype == dtype
-    assert result.shape == (len(many), len(classifier.classes_))
-    np.testing.assert_array_equal(result, np.tile(getattr(classifier, method)(X), (50, 1)))
-
-
 @pytest.mark.parametrize("hidden", [(), (4,)])
 @pytest.mark.parametrize("labels", ["texts", "objects", "numbers"])
-def test_many_rows_are_predicted_like_few(small, labels, hidden):
-    """The logits of some thousand at a time."""
-    X, y = small
+def test_many_rows_are_predicted_a_part_at_a_time(monkeypatch, small, labels, hidden):
+    monkeypatch.setattr("steelfast.estimator._ROWS_AT_ONCE", 64)
+    X, y = small[0][:192].copy(), small[1]
     y = {"texts": y, "objects": y.astype(object), "numbers": np.unique(y, return_inverse=True)[1]}[labels]
-    classifier = quick(hidden_layer_sizes=hidden).fit(X, y)
-    rng = np.random.default_rng(0)
-    many = np.ascontiguousarray(X[rng.integers(len(X), size=10_000)] + rng.normal(0, 0.1, (10_000, X.shape[1])))
-    for n in (4095, 4096, 4097, 8192, 10_000):
-        predicted = classifier.predict(many[:n])
+    classifier = quick(hidden_layer_sizes=hidden).fit(small[0], y)
+    for n in (1, 63, 64, 65, 128, 150, 192):
+        predicted = classifier.predict(X[:n])
         assert predicted.dtype == classifier.classes_.dtype
-        assert predicted.shape == (n,)
-        likeliest = classifier.classes_[classifier.predict_proba(many[:n]).argmax(axis=1)]
+        likeliest = classifier.classes_[classifier.predict_proba(X[:n]).argmax(axis=1)]
         np.testing.assert_array_equal(predicted, likeliest)
-        np.testing.assert_array_equal(classifier.predict(many[:n].tolist()), likeliest)
-    many[-1, 2] = np.nan
+        np.testing.assert_array_equal(classifier.predict(X[:n].tolist()), likeliest)
+    X[-1, 2] = np.nan
     with pytest.raises(ValueError, match=r"Input X contains NaN\.\nSteelClassifier does not accept"):
-        classifier.predict(many)
-    assert classifier.predict(many, check_input=False).shape == (10_000,)
+        classifier.predict(X)
+    assert classifier.predict(X, check_input=False).shape == (192,)
 
 
 def test_rows_too_large_to_sum_are_fine():
@@ -813,6 +798,20 @@ def test_a_part_that_diverges_leaves_no_trace(small, hidden):
         one.set_params(learning_rate=1e200).partial_fit(X * 1e150, y)
     one.set_params(learning_rate=other.learning_rate)
     assert state(one.partial_fit(X, y)) == state(other.partial_fit(X, y))
+
+
+@pytest.mark.parametrize("name", ["history_", "loss_curve_", "n_iter_"])
+def test_nothing_is_seen_of_a_training_that_was_not(name):
+    assert not hasattr(SteelClassifier(), name)
+    with pytest.raises(NotFittedError, match="SteelClassifier instance is not fitted yet"):
+        getattr(SteelClassifier(), name)
+
+
+@pytest.mark.parametrize("dtype", [int, float])
+def test_no_classes_have_no_class(small, dtype):
+    X, y = small[0], np.zeros(len(small[0]), dtype)
+    with pytest.raises(ValueError, match=r"y has the class 0(\.0)?, which is none of \[\]"):
+        SteelClassifier().partial_fit(X, y, classes=np.array([], dtype))
 
 
 def test_what_was_seen_of_a_training_stays(small):

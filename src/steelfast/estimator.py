@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -85,8 +85,8 @@ _SIGMOID_L2 = {False: 0.0, True: 0.0001}
 
 # of which the kernel finds the largest sooner than NumPy
 _MOST_CLASSES = 32
-# of a prediction, whose logits stay in the cache until it is made, and in memory that was used before
-_ROWS_AT_ONCE = 4096
+# whose logits `predict` makes before it looks at them: in memory that was used before, and is in a cache
+_ROWS_AT_ONCE = 1 << 16
 
 _FORMAT = "steelfast.SteelClassifier"
 _FORMAT_VERSION = 3
@@ -545,10 +545,10 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_rate_, self.l2_ = settings.rate, settings.l2
         # A list of all that came from the same first epochs, which copies share: what was seen of a training stays.
         # With a new one each time, a million calls of partial_fit would take an hour for this alone.
-        if len(self._epochs) > self._n_epochs:
-            self._epochs = self._epochs[: self._n_epochs]
+        before, self._n_epochs = self._n_epochs, self._n_epochs + len(new)
         self._epochs += new
-        self._n_epochs = len(self._epochs)
+        if self._epochs[before] is not new[0]:
+            self._epochs = [*self._epochs[:before], *new]
 
     def _settings(self) -> _Settings:
         """The parameters, checked."""
@@ -658,7 +658,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _labels_of(self, targets: Array, name: str) -> IntArray:
         """The number of each target's class."""
-        if targets.dtype == self.classes_.dtype != object:
+        if targets.dtype == self.classes_.dtype != object and self.classes_.size:
             labels = np.searchsorted(self.classes_, targets)
             if (self.classes_.take(labels, mode="clip") == targets).all():
                 return labels
@@ -725,6 +725,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def history_(self) -> list[Epoch]:
+        check_is_fitted(self)
         return self._epochs[: self._n_epochs]
 
     @property
@@ -733,6 +734,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def n_iter_(self) -> int:
+        check_is_fitted(self)
         return self._n_epochs
 
     @property
@@ -816,7 +818,8 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(rows) <= _ROWS_AT_ONCE:
             return self._likeliest(self._logits(rows, check_input))
         predicted = np.empty(len(rows), self.classes_.dtype)
-        for part in _parts(len(rows)):
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
             predicted[part] = self._likeliest(self._logits(rows[part], check_input))
         return predicted
 
@@ -838,7 +841,8 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         probs : ndarray of shape (n_samples, n_classes)
         """
-        return self._transformed(Head.probabilities, X, check_input)
+        logits = self._logits(self._rows(X, check_input), check_input)
+        return self._head.probabilities(logits, in_place=True)
 
     def predict_log_proba(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """The logarithms of the probabilities, finite where these are too small to tell from 0.
@@ -853,22 +857,12 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         log_probs : ndarray of shape (n_samples, n_classes)
         """
-        return self._transformed(Head.log_probabilities, X, check_input)
+        logits = self._logits(self._rows(X, check_input), check_input)
+        return self._head.log_probabilities(logits, in_place=True)
 
     @property
     def _head(self) -> Head:
         return HEADS[self._shape.loss]
-
-    def _transformed(self, method: Callable[..., Array], X: ArrayLike, check_input: bool) -> Array:
-        """What a method of the head makes of the logits of each row."""
-        rows = self._rows(X, check_input)
-        if len(rows) <= _ROWS_AT_ONCE:
-            logits = self._logits(rows, check_input)
-            return method(self._head, logits, out=logits)
-        result = np.empty((len(rows), len(self.classes_)), self._shape.dtype)
-        for part in _parts(len(rows)):
-            method(self._head, self._logits(rows[part], check_input), out=result[part])
-        return result
 
     def _rows(self, X: ArrayLike, check_input: bool) -> Array:
         """Rows to predict; of a linear model the logits tell whether all is finite, so that a table is read once."""
@@ -949,10 +943,6 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise ValueError(f"{path} is no model of SteelClassifier, or damaged: {reason}") from error
         return classifier
-
-
-def _parts(n_rows: int) -> Iterator[slice]:
-    return (slice(start, start + _ROWS_AT_ONCE) for start in range(0, n_rows, _ROWS_AT_ONCE))
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:

@@ -69,13 +69,15 @@ class Head:
         """
         return _kernels.differentiate_logits(logits, labels, *self.settings, row_weights, divisor)
 
-    def probabilities(self, logits: Array, *, out: Array | None = None) -> Array:
-        """The probability of each class; every row sums to 1. They may be put where the logits are."""
-        return _kernels.softmax(self.scores(logits), out=out)
+    def probabilities(self, logits: Array, *, in_place: bool = False) -> Array:
+        """The probability of each class; every row sums to 1. `in_place` may put them where the logits are."""
+        scores = self.scores(logits)
+        return _kernels.softmax(scores, out=scores if in_place else None)
 
-    def log_probabilities(self, logits: Array, *, out: Array | None = None) -> Array:
-        """The logarithms of the probabilities, exact where these are nearly 0 or 1."""
-        return _kernels.log_softmax(self.scores(logits), out=out)
+    def log_probabilities(self, logits: Array, *, in_place: bool = False) -> Array:
+        """The logarithms of the probabilities, exact where these are nearly 0 or 1; `in_place` as for those."""
+        scores = self.scores(logits)
+        return _kernels.log_softmax(scores, out=scores if in_place else None)
 
 
 HEADS: Mapping[str, Head] = MappingProxyType(

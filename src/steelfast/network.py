@@ -53,8 +53,9 @@ class Network:
     Attributes
     ----------
     parameters : tuple of one array
-        All that is learned, in one array, so that an optimiser changes it in one pass: the weights of each layer, and
-        after them the biases.
+        All that is learned, in one array, so that an optimiser changes it in one pass: the weights of each layer, those
+        of the first (n_inputs, n_units) and those of the others the other way round, and after them the biases. It is
+        changed in place.
     weights, biases : list of array
         Views of the parameters: for each layer (n_inputs, n_units), and (n_units,).
 
@@ -120,11 +121,11 @@ class Network:
 
     @property
     def weights(self) -> list[Array]:
-        return self._layers[0].copy()
+        return [weights[...] for weights in self._layers[0]]
 
     @property
     def biases(self) -> list[Array]:
-        return self._layers[1].copy()
+        return [bias[...] for bias in self._layers[1]]
 
     @cached_property
     def _layers(self) -> tuple[list[Array], list[Array]]:
@@ -311,7 +312,7 @@ class Network:
 class _Passes:
     """The way through the layers and back, for minibatches of as many rows as there is room for.
 
-    All it works in is one array: the C library hands that out again for the next epoch, where it would give many back
+    Its arrays are one piece of memory: the C library hands that out again the next time, where it would give many back
     to the system, which clears every page before it gives it anew.
     """
 
