@@ -386,6 +386,15 @@ def test_an_epoch_takes_the_steps_of_the_optimizer(X, labels, make):
     np.testing.assert_allclose(network.parameters[0], twin.parameters[0], rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("rate", [1e200, 1e308])
+def test_an_epoch_that_leaves_the_finite_numbers_is_the_last(X, labels, rate):
+    network = network_of((6, 5))
+    results = network.train_epochs(X, labels, np.tile(np.arange(N_ROWS), (4, 1)), 4, SOFTMAX, SGD(rate))
+    assert len(results) < 4
+    assert all(np.isfinite(result).all() for result in results[:-1])
+    assert not (np.isfinite(results[-1]).all() and np.isfinite(network.parameters[0]).all())
+
+
 # ---- what drops out
 
 
