@@ -283,8 +283,8 @@ class Network:
 
     def _layers_of(self, flat: Array) -> tuple[list[Array], list[Array]]:
         """The weights and the biases in an array laid out as the parameters are."""
-        # Units by inputs but in the first layer: in three products a layer BLAS is the faster so, and in the two of
-        # the first layer, with no gradient for its inputs, the other way round, by a third of the time of small ones.
+        # Units by inputs, so that the three products of a layer are fastest. The first has but two, as nobody wants the
+        # gradient of its inputs, and these are faster the other way round: when they are small, by a fifth to a third.
         first, *others = pairwise(self.layer_sizes)
         shapes = [first, *((m, n) for n, m in others), *((n_units,) for n_units in self.layer_sizes[1:])]
         ends = list(accumulate(map(math.prod, shapes), initial=0))
