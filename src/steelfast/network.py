@@ -119,6 +119,8 @@ class Network:
             weights[...] = np.sqrt(_VARIANCES[activation](*weights.shape)) * rng.standard_normal(weights.shape)
         self._dropping = np.random.SFC64(int.from_bytes(rng.bytes(16), "little")) if self.dropout else None
 
+    # views of their own, so that nothing done to their shape reaches those that are kept
+
     @property
     def weights(self) -> list[Array]:
         return [weights[...] for weights in self._layers[0]]

@@ -70,7 +70,7 @@ class Plan(NamedTuple):
 
 
 class Optimizer(Protocol):
-    """What the trainer needs of an optimiser."""
+    """What an optimiser has: `update` for loops of one's own; the trainer takes the steps of `begin`."""
 
     @property
     def learning_rate(self) -> LearningRate:
