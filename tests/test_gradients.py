@@ -1,5 +1,7 @@
 """Gradients and Jacobians against finite differences of the values, and against one another."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from kernel_cases import KERNELS, softmax_cross_entropy_cases
@@ -104,6 +106,22 @@ def test_vjp_is_the_product_with_the_jacobian(shape):
     np.testing.assert_allclose(steelfast.softmax_vjp(probs, grad), product, rtol=1e-12, atol=1e-15)
     along_first = steelfast.softmax_vjp(np.moveaxis(probs, -1, 0), np.moveaxis(grad, -1, 0), axis=0)
     np.testing.assert_allclose(np.moveaxis(along_first, 0, -1), product, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_classes", [3, 200])
+def test_what_a_cancellation_leaves_of_a_vjp_is_right(n_classes, dtype):
+    """p (g − Σ g p) where p is nearly 1: in twice the precision, whatever multiplications the build has."""
+    rng = np.random.default_rng(54)
+    eps = Fraction(float(np.finfo(dtype).eps))
+    small = 10.0 ** rng.uniform(-9, -6, (40, n_classes)) / n_classes
+    small[:, 1] = 0.0
+    probs, grad = small.astype(dtype), rng.normal(size=(40, n_classes)).astype(dtype)
+    probs[:, 1] = 1 - small.sum(axis=1)
+    for row, of_row, result in zip(probs, grad, steelfast.softmax_vjp(probs, grad)[:, 1], strict=True):
+        p, g = [Fraction(float(x)) for x in row], [Fraction(float(x)) for x in of_row]
+        exact = p[1] * (g[1] - sum(a * b for a, b in zip(p, g, strict=True)))
+        assert abs(Fraction(float(result)) - exact) <= 2 * eps * abs(exact) + 8 * eps**2 * abs(g[1])
 
 
 def test_vjp_of_log_is_the_gradient_of_the_loss():

@@ -101,7 +101,7 @@ cdef inline floating upper(floating x) noexcept nogil:
 
 
 cdef inline floating two_product(floating a, floating b, floating* low) noexcept nogil:
-    """a · b = result + low, exactly unless something underflows."""
+    """a · b = result + low, exactly unless something underflows (without a fused multiply-add Dekker's way)."""
     cdef floating product = a * b
     cdef floating a_upper, a_lower, b_upper, b_lower
     if HAS_FMA:
@@ -114,7 +114,8 @@ cdef inline floating two_product(floating a, floating b, floating* low) noexcept
         a_lower = a - a_upper
         b_upper = upper(b)
         b_lower = b - b_upper
-        low[0] = ((a_upper * b_upper - product) + (a_upper * b_lower + a_lower * b_upper)) + a_lower * b_lower
+        # one after the other, each sum is exact; the two products in the middle by themselves are not
+        low[0] = (((a_upper * b_upper - product) + a_upper * b_lower) + a_lower * b_upper) + a_lower * b_lower
     return product
 
 
