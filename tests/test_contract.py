@@ -386,9 +386,11 @@ def test_one_row_gives_a_scalar(name):
 def test_scalars():
     for dtype in DTYPES:
         for result in steelfast.sigmoid(dtype(0)), steelfast.sigmoid(np.array(0, dtype)):
-            assert result.dtype == dtype
-            assert result.shape == ()
+            assert type(result) is dtype
             assert result == 0.5
+        for kernel in KERNELS["mse"], KERNELS["mse_grad"], KERNELS["sigmoid_mse_value_and_grad"]:
+            for result in call(kernel, np.array(1, dtype), np.array(3, dtype)):
+                assert type(result) is dtype
     assert steelfast.log_sigmoid(0.0) == -np.log(2)
     assert steelfast.mse(1, 3) == 4
     assert steelfast.mse_grad(1, 3) == -4
@@ -612,7 +614,7 @@ def out_inside(shape, dtype):
     return buffer, buffer[8:-8].reshape(shape)
 
 
-@pytest.mark.parametrize("shape", [(6, 5), (17, 2), (17, 3), (20, 70)], ids=str)
+@pytest.mark.parametrize("shape", [(6, 5), (10, 7), (16, 3), (17, 2), (17, 3), (20, 70)], ids=str)
 @pytest.mark.parametrize("layout", [out_fortran, out_strided, out_reversed, out_inside])
 @every_dtype
 @kernels_with("out")
@@ -1106,6 +1108,48 @@ def test_weights_that_are_all_zero():
     assert grad.shape == LOGITS.shape
 
 
+@pytest.mark.parametrize("n_classes", [3, 200])
+@every_dtype
+def test_a_row_without_weight_costs_nothing_unless_it_is_undefined(dtype, n_classes):
+    """As its gradient; and with labels as with targets on every class."""
+    logits = np.zeros((4, n_classes), dtype)
+    logits[0, 0] = np.nan
+    logits[1] = -np.inf
+    logits[2, 0] = -np.inf
+    for options in {}, {"label_smoothing": 0.1}:
+        losses, grad = steelfast.softmax_cross_entropy_value_and_grad(
+            logits, [0] * 4, sample_weight=[0.0] * 4, reduction="none", **options
+        )
+        np.testing.assert_array_equal(losses, [np.nan, np.nan, 0, 0])
+        np.testing.assert_array_equal(np.isnan(grad).any(axis=1), [True, True, False, False])
+    losses, grad = steelfast.sigmoid_cross_entropy_value_and_grad(
+        np.array([np.nan, -np.inf], dtype), [1, 1], reduction="none", pos_weight=0.0
+    )
+    np.testing.assert_array_equal(losses, [np.nan, 0])
+    np.testing.assert_array_equal(np.isnan(grad), [True, False])
+
+
+@every_dtype
+def test_what_is_no_logarithm_shows_where_nothing_is_expected_of_it(dtype):
+    p = np.array([0, 1], dtype)
+    for name in "cross_entropy", "kl_divergence":
+        for first, expected in (np.nan, np.nan), (-1, np.nan), (0, 0), (0.5, 0), (np.inf, 0):
+            result = getattr(steelfast, name)(p, np.array([first, 1], dtype))
+            np.testing.assert_array_equal(result, dtype(expected))
+
+
+@pytest.mark.parametrize(("smoothing", "n_classes"), [(0.999, 1000), (0.99, 100), (0.9, 10)])
+def test_smoothing_is_not_rounded_before_it_is_taken_from_1(smoothing, n_classes):
+    logits = np.zeros((1, n_classes), np.float32)
+    logits[0, 0] = -1e4
+    loss, grad = steelfast.softmax_cross_entropy_value_and_grad(logits, [0], label_smoothing=smoothing)
+    exact, exact_grad = steelfast.softmax_cross_entropy_value_and_grad(
+        logits.astype(np.float64), [0], label_smoothing=smoothing
+    )
+    np.testing.assert_allclose(loss, exact, rtol=3e-7)
+    np.testing.assert_allclose(grad, exact_grad, rtol=0, atol=2.4e-7 * np.abs(exact_grad).max())
+
+
 def test_a_loss_of_zero_is_not_negative():
     """0, not −0: it is printed."""
     certain, one_hot = np.array([[1e4, 0.0]]), np.array([[1.0, 0.0]])
@@ -1180,6 +1224,60 @@ def test_flags_are_seen(libm):
 def test_no_flag_is_left_set(libm, kernel, dtype, n_classes):
     arguments = awkward_arguments(kernel, dtype, n_classes)
     assert not flags_left(libm, lambda: kernel.function(*arguments, **kernel.each))
+    assert not flags_left(libm, lambda: kernel.function(*arguments))
+
+
+@pytest.fixture
+def flushing(libm):
+    """The process takes subnormal numbers for 0, as libraries that were compiled with -Ofast have it do."""
+    environment = (ctypes.c_uint32 * 8)()
+    libm.fegetenv(environment)
+    kept = environment[7]
+    environment[7] |= 0x8040  # flush to zero, denormals are zeros
+    libm.fesetenv(environment)
+    yield
+    environment[7] = kept
+    libm.fesetenv(environment)
+
+
+@pytest.mark.parametrize("n_classes", [3, 100])
+@every_dtype
+@every_kernel
+def test_subnormal_numbers_are_kept_in_a_process_that_flushes_them(request, kernel, dtype, n_classes):
+    arguments = awkward_arguments(kernel, dtype, n_classes)
+    expected = [call(kernel, *arguments), kernel.function(*arguments)]
+    request.getfixturevalue("flushing")
+    results = [call(kernel, *arguments), kernel.function(*arguments)]
+    for result, wanted in zip(results, expected, strict=True):
+        as_tuple = result if isinstance(result, tuple) else (result,)
+        assert_same_bits(as_tuple, wanted if isinstance(wanted, tuple) else (wanted,))
+
+
+SUBNORMAL = np.array([2, 70_000], np.int32).view(np.float32)
+
+
+@pytest.mark.usefixtures("flushing")
+def test_a_step_keeps_subnormal_numbers_in_a_process_that_flushes_them():
+    parameter = SUBNORMAL.copy()
+    steelfast.optimizers.SGD(0.5).update(parameter, np.zeros(2, np.float32))
+    assert parameter.tobytes() == SUBNORMAL.tobytes()
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.usefixtures("flushing")
+def test_a_reduced_loss_may_be_subnormal_in_a_process_that_flushes_such(reduction):
+    loss = steelfast.softmax_cross_entropy(np.array([[100.0, 0.0]], np.float32), [0], reduction=reduction)
+    assert loss.view(np.int32).item() in (26, 27)  # exp(-100) is 26.5 times the smallest
+
+
+@every_dtype
+@pytest.mark.parametrize("optimizer", ["SGD", "Momentum", "RMSProp", "Adam"])
+def test_no_flag_is_left_set_by_a_step(libm, optimizer, dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    parameter, gradient = np.array([1.0, tiny, 1.0], dtype), np.array([np.inf, 3 * tiny, np.nan], dtype)
+    step = getattr(steelfast.optimizers, optimizer)(0.5).update
+    step(parameter, gradient)
+    assert not flags_left(libm, lambda: step(parameter, gradient))
 
 
 @pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"])

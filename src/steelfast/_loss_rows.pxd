@@ -108,7 +108,8 @@ cdef inline floating label_loss(
     cdef floating loss = times_pair(weight, distance, low + logsumexp_low)
     # an infinite distance has no low part
     loss = weight * distance if distance == <floating>INFINITY else loss
-    return <floating>0.0 if weight == <floating>0.0 else loss
+    # a row that counts for nothing costs nothing, however far its label is; but what is undefined shows
+    return <floating>0.0 if (weight == <floating>0.0) & (distance == distance) else loss
 
 
 cdef inline void label_block(
@@ -215,8 +216,8 @@ cdef inline floating label_row(
 # --- losses of single numbers ------------------------------------------------------------------------------------
 
 cdef inline floating weighted(floating weight, floating value) noexcept nogil:
-    """weight · value, where 0 · infinity is 0: what has no weight costs nothing."""
-    return <floating>0.0 if weight == <floating>0.0 else weight * value
+    """weight · value, where 0 · infinity is 0: what has no weight costs nothing; but what is undefined shows."""
+    return <floating>0.0 if (weight == <floating>0.0) & (value == value) else weight * value
 
 
 cdef inline floating finite_sum(floating high, floating low) noexcept nogil:

@@ -134,10 +134,18 @@ cdef inline floating sum_of_pair(floating total, floating total_low) noexcept no
     return total + (total_low if finite else <floating>0.0)
 
 
-cdef inline void add_pair(floating value, floating* total, floating* total_low) noexcept nogil:
-    cdef floating low
-    total[0] = two_sum(total[0], value, &low)
-    total_low[0] += low
+cdef inline floating reduced(floating total, floating total_low, double divisor) noexcept nogil:
+    """The sum of the losses by the divisor, which is 1 for a sum; the mean of nothing is NaN."""
+    cdef double value = sum_of_pair[double](total, total_low)
+    return <floating> (value / divisor if divisor != 0.0 else NAN)
+
+
+cdef inline floating gradient_scale(double divisor, floating* low) noexcept nogil:
+    """1 / divisor as a pair, for the gradient of a mean; of nothing no row has one."""
+    cdef double rest
+    cdef double scale = reciprocal[double](divisor, 0.0, &rest) if divisor != 0.0 else 0.0
+    low[0] = <floating> (scale - <floating> scale + rest) if divisor != 0.0 else <floating>0.0
+    return <floating> scale
 
 
 # --- softmax cross-entropy -------------------------------------------------------------------------------------
@@ -212,18 +220,18 @@ cdef floating many_with_label(
 
 
 cdef inline floating weighted_target(
-    floating target, floating smoothing, floating spread, floating class_weight, floating row_weight,
+    floating target, floating kept, floating spread, floating class_weight, floating row_weight,
 ) noexcept nogil:
-    return ((<floating>1.0 - smoothing) * target + spread) * class_weight * row_weight
+    return (kept * target + spread) * class_weight * row_weight
 
 
 cdef inline void weigh_tile(
-    floating* targets, floating smoothing, floating spread, floating class_weight, const floating* row_weight,
+    floating* targets, floating kept, floating spread, floating class_weight, const floating* row_weight,
 ) noexcept nogil:
     """`weighted_target` of one class in LANES rows."""
     cdef Py_ssize_t lane
     for lane in range(LANES):
-        targets[lane] = weighted_target(targets[lane], smoothing, spread, class_weight, row_weight[lane])
+        targets[lane] = weighted_target(targets[lane], kept, spread, class_weight, row_weight[lane])
 
 
 cdef inline void distances_of_part(
@@ -328,7 +336,7 @@ cdef inline floating loss_with_targets(
 
 cdef void few_with_targets(
     const floating* logits, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_classes, const int64_t* labels,
-    const floating* probs, const floating* class_weight, const floating* sample_weight, floating smoothing,
+    const floating* probs, const floating* class_weight, const floating* sample_weight, double smoothing,
     floating scale, floating scale_low, floating* losses, floating* grad,
 ) noexcept nogil:
     """The first LANES of n_rows rows of few classes with a target on every class: probabilities or smoothed labels."""
@@ -378,10 +386,10 @@ cdef void few_with_targets(
                 # an ignored row counts for nothing, whatever its logits are
                 weight[lane] = <floating>0.0
                 clear_row(block + lane, LANES, n_classes)
-    if labels != NULL or smoothing != <floating>0.0 or class_weight != NULL or sample_weight != NULL:
+    if labels != NULL or smoothing != 0.0 or class_weight != NULL or sample_weight != NULL:
         for j in range(n_classes):
             weigh_tile(
-                targets + j * LANES, smoothing, smoothing / <floating>n_classes,
+                targets + j * LANES, <floating> (1.0 - smoothing), <floating> (smoothing / n_classes),
                 <floating>1.0 if class_weight == NULL else class_weight[j], weight,
             )
     maximum_block(block, n_classes, maximum)
@@ -422,12 +430,14 @@ cdef void few_with_targets(
 
 cdef inline void load_targets(
     Py_ssize_t i, Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_classes, const int64_t* labels, const floating* probs,
-    const floating* class_weight, const floating* sample_weight, floating smoothing, floating* targets,
+    const floating* class_weight, const floating* sample_weight, double smoothing, floating* targets,
 ) noexcept nogil:
     """The weighted and smoothed targets of the n classes from `first` on in row i, padded with zeros."""
     cdef Py_ssize_t j
     cdef floating weight = <floating>1.0 if sample_weight == NULL else sample_weight[i]
-    cdef floating spread = smoothing / <floating>n_classes
+    # rounded once: of 1 - 0.999 in single precision four digits are right
+    cdef floating kept = <floating> (1.0 - smoothing)
+    cdef floating spread = <floating> (smoothing / n_classes)
     if probs != NULL:
         load_run(probs + i * n_classes + first, 1, n, <floating>0.0, targets)
     else:
@@ -436,12 +446,12 @@ cdef inline void load_targets(
             targets[labels[i] - first] = <floating>1.0
     for j in range(n):
         targets[j] = weighted_target(
-            targets[j], smoothing, spread, <floating>1.0 if class_weight == NULL else class_weight[first + j], weight)
+            targets[j], kept, spread, <floating>1.0 if class_weight == NULL else class_weight[first + j], weight)
 
 
 cdef floating many_with_targets(
     const floating* logits, Py_ssize_t i, Py_ssize_t n_classes, const int64_t* labels, const floating* probs,
-    const floating* class_weight, const floating* sample_weight, floating smoothing,
+    const floating* class_weight, const floating* sample_weight, double smoothing,
     floating scale, floating scale_low, floating* grad,
 ) noexcept nogil:
     """Row i of many classes with a target on every class; returns its loss."""
@@ -516,19 +526,20 @@ cdef floating many_with_targets(
 
 cdef void cross_entropy_rows(
     const floating* logits, Py_ssize_t n_rows, Py_ssize_t n_classes, const int64_t* labels, const floating* probs,
-    const floating* class_weight, const floating* sample_weight, floating smoothing,
-    floating scale, floating scale_low, floating* losses, floating* total, floating* grad,
+    const floating* class_weight, const floating* sample_weight, double smoothing, double divisor,
+    floating* losses, floating* value, floating* grad,
 ) noexcept nogil:
-    """losses: one for each row, or NULL; total: their sum as a pair, or NULL; grad: that of scale · total, or NULL."""
+    """losses: one for each row, or NULL; value: their sum by the divisor, or NULL; grad: that of the value, or NULL."""
     cdef floating lanes[LANES]
     cdef floating sums[LANES]
     cdef floating sums_low[LANES]
-    cdef bint with_targets = probs != NULL or smoothing != <floating>0.0
+    cdef bint with_targets = probs != NULL or smoothing != 0.0
     cdef bint few = in_blocks(n_classes)
-    cdef floating* wanted = NULL if losses == NULL and total == NULL else lanes
-    cdef floating low
+    cdef floating* wanted = NULL if losses == NULL and value == NULL else lanes
+    cdef floating scale, scale_low, loss, low
     cdef Py_ssize_t i, n, lane
     cdef environment saved = enter_environment()
+    scale = gradient_scale(divisor, &scale_low)
     fill_lanes(<floating>0.0, sums)
     fill_lanes(<floating>0.0, sums_low)
     i = 0
@@ -553,19 +564,15 @@ cdef void cross_entropy_rows(
             )
         if losses != NULL:
             memcpy(losses + i, lanes, n * sizeof(floating))
-        if total != NULL:
-            if n == LANES:
-                for lane in range(LANES):
-                    sums[lane] = two_sum(sums[lane], lanes[lane], &low)
-                    sums_low[lane] += low
-            else:
-                for lane in range(n):
-                    add_pair(lanes[lane], &sums[lane], &sums_low[lane])
+        if value != NULL:
+            for lane in range(LANES):
+                loss = lanes[lane] if lane < n else <floating>0.0
+                sums[lane] = two_sum(sums[lane], loss, &low)
+                sums_low[lane] += low
         i += n
-    if total != NULL:
+    if value != NULL:
         sum_lanes(sums, sums_low)
-        total[0] = sums[0]
-        total[1] = sums_low[0]
+        value[0] = reduced(sums[0], sums_low[0], divisor)
     leave_environment(saved)
 
 
@@ -591,7 +598,7 @@ cdef inline void sum_block(
 
 cdef inline void element_blocks(
     ElementLoss kind, const floating* predictions, const floating* targets, const floating* positive_weight,
-    Py_ssize_t n, floating scale, floating scale_low, floating* losses, floating* total, floating* grad,
+    Py_ssize_t n, double divisor, floating* losses, floating* value, floating* grad,
 ) noexcept nogil:
     cdef const floating* z
     cdef const floating* y
@@ -607,7 +614,9 @@ cdef inline void element_blocks(
     cdef floating values[RUN]
     cdef floating sums[LANES]
     cdef floating sums_low[LANES]
+    cdef floating scale, scale_low
     cdef Py_ssize_t i, k, m, n_tiles
+    scale = gradient_scale(divisor, &scale_low)
     fill_lanes(<floating>0.0, sums)
     fill_lanes(<floating>0.0, sums_low)
     for k in range(RUN):
@@ -655,29 +664,28 @@ cdef inline void element_blocks(
             store_run(slope, grad + i, 1, m)
         if losses != NULL:
             store_run(values, losses + i, 1, m)
-        if total != NULL:
+        if value != NULL:
             for k in range(m, n_tiles * LANES):
                 values[k] = <floating>0.0
             sum_block(values, n_tiles, sums, sums_low)
-    if total != NULL:
+    if value != NULL:
         sum_lanes(sums, sums_low)
-        total[0] = sums[0]
-        total[1] = sums_low[0]
+        value[0] = reduced(sums[0], sums_low[0], divisor)
 
 
 cdef void element_losses(
     ElementLoss kind, const floating* predictions, const floating* targets, const floating* positive_weight,
-    Py_ssize_t n, floating scale, floating scale_low, floating* losses, floating* total, floating* grad,
+    Py_ssize_t n, double divisor, floating* losses, floating* value, floating* grad,
 ) noexcept nogil:
     cdef environment saved = enter_environment()
     # the kind is a constant in each call, so that each has loops of its own
     if kind == SIGMOID_CROSS_ENTROPY:
         element_blocks(
-            SIGMOID_CROSS_ENTROPY, predictions, targets, positive_weight, n, scale, scale_low, losses, total, grad)
+            SIGMOID_CROSS_ENTROPY, predictions, targets, positive_weight, n, divisor, losses, value, grad)
     elif kind == SIGMOID_MSE:
-        element_blocks(SIGMOID_MSE, predictions, targets, positive_weight, n, scale, scale_low, losses, total, grad)
+        element_blocks(SIGMOID_MSE, predictions, targets, positive_weight, n, divisor, losses, value, grad)
     else:
-        element_blocks(MSE, predictions, targets, positive_weight, n, scale, scale_low, losses, total, grad)
+        element_blocks(MSE, predictions, targets, positive_weight, n, divisor, losses, value, grad)
     leave_environment(saved)
 
 
@@ -697,6 +705,7 @@ cdef inline void divergence_block(
     """Each lane's sum of -p · log(q + eps), or of p · log(p / q), is added to its sums."""
     cdef Py_ssize_t lane, j
     cdef floating total, total_low, factor, product, product_low, low
+    cdef bint nothing
     if n_tiles < 1:
         return
     for lane in range(LANES):
@@ -708,10 +717,12 @@ cdef inline void divergence_block(
             else:
                 factor = log_ratio(p[j * LANES + lane], q[j * LANES + lane])
             product = two_product(p[j * LANES + lane], factor, &product_low)
-            product = <floating>0.0 if p[j * LANES + lane] == <floating>0.0 else product
+            # 0 · log 0 = 0; what is no logarithm stays NaN
+            nothing = (p[j * LANES + lane] == <floating>0.0) & (q[j * LANES + lane] + eps >= <floating>0.0)
+            product = <floating>0.0 if nothing else product
             # what is infinite or undefined has no low part
             product_low = product_low if product - product == <floating>0.0 else <floating>0.0
-            product_low = <floating>0.0 if p[j * LANES + lane] == <floating>0.0 else product_low
+            product_low = <floating>0.0 if nothing else product_low
             total = two_sum(total, product, &low)
             total_low = total_low + (low + product_low)
         sums[lane] = total
@@ -810,56 +821,42 @@ cdef object run_cross_entropy(
     cdef void* class_data = NULL if class_weight is None else cnp.PyArray_DATA(class_weight)
     cdef void* sample_data = NULL if sample_weight is None else cnp.PyArray_DATA(sample_weight)
     cdef void* grad_data = NULL if grad is None else cnp.PyArray_DATA(grad)
-    cdef float total_f[2]
-    cdef double total_d[2]
-    cdef double divisor = <double> n_rows
-    cdef double scale = 1.0
-    cdef double scale_low = 0.0
+    cdef float value_f
+    cdef double value_d
+    cdef double divisor = <double> n_rows if reduction == MEAN else 1.0
     cdef bint single = is_float32(x)
     cdef bint summed = with_loss and reduction != NONE
     if with_loss and reduction == NONE:
         losses = new_array(cnp.PyArray_NDIM(x) - 1, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
         losses_data = cnp.PyArray_DATA(losses)
     state = allow_threads(n_rows * n_classes)
-    if reduction == MEAN:
-        if class_weight is not None or sample_weight is not None or ignoring:
-            if single:
-                divisor = total_weight(labels, <const float*> class_data, <const float*> sample_data, n_rows)
-            else:
-                divisor = total_weight(labels, <const double*> class_data, <const double*> sample_data, n_rows)
-        # with nothing to average, the loss is NaN, and no row has a gradient
-        scale = reciprocal[double](divisor, 0.0, &scale_low) if divisor != 0.0 else 0.0
-        scale_low = scale_low if divisor != 0.0 else 0.0
+    if reduction == MEAN and (class_weight is not None or sample_weight is not None or ignoring):
+        if single:
+            divisor = total_weight(labels, <const float*> class_data, <const float*> sample_data, n_rows)
+        else:
+            divisor = total_weight(labels, <const double*> class_data, <const double*> sample_data, n_rows)
     if single:
         cross_entropy_rows[float](
             <const float*> cnp.PyArray_DATA(x), n_rows, n_classes, labels, <const float*> probs_data,
-            <const float*> class_data, <const float*> sample_data, <float> smoothing,
-            <float> scale, <float> (scale - <float> scale + scale_low),
-            <float*> losses_data, total_f if summed else NULL, <float*> grad_data,
+            <const float*> class_data, <const float*> sample_data, smoothing, divisor,
+            <float*> losses_data, &value_f if summed else NULL, <float*> grad_data,
         )
-        total_d[0] = total_f[0]
-        total_d[1] = total_f[1]
     else:
         cross_entropy_rows[double](
             <const double*> cnp.PyArray_DATA(x), n_rows, n_classes, labels, <const double*> probs_data,
-            <const double*> class_data, <const double*> sample_data, smoothing,
-            scale, scale_low,
-            <double*> losses_data, total_d if summed else NULL, <double*> grad_data,
+            <const double*> class_data, <const double*> sample_data, smoothing, divisor,
+            <double*> losses_data, &value_d if summed else NULL, <double*> grad_data,
         )
     end_allow_threads(state)
-    return reduced(total_d, divisor, reduction, single) if summed else losses
+    return losses if not summed else float32_scalar(&value_f) if single else float64_scalar(&value_d)
 
 
-cdef object reduced(const double* total, double divisor, Reduction reduction, bint single):
-    """The sum or the mean as a NumPy scalar; the mean of nothing is NaN."""
-    cdef double value_d = sum_of_pair[double](total[0], total[1])
-    cdef float value_f
-    if reduction == MEAN:
-        value_d = value_d / divisor if divisor != 0.0 else NAN
-    if single:
-        value_f = <float> value_d
-        return PyArray_Scalar(&value_f, cnp.PyArray_DescrFromType(cnp.NPY_FLOAT), None)
-    return PyArray_Scalar(&value_d, cnp.PyArray_DescrFromType(cnp.NPY_DOUBLE), None)
+cdef inline object float32_scalar(float* value):
+    return PyArray_Scalar(value, cnp.PyArray_DescrFromType(cnp.NPY_FLOAT), None)
+
+
+cdef inline object float64_scalar(double* value):
+    return PyArray_Scalar(value, cnp.PyArray_DescrFromType(cnp.NPY_DOUBLE), None)
 
 
 cdef object softmax_cross_entropy_parts(
@@ -989,16 +986,17 @@ cdef object element_loss_parts(
     cdef cnp.ndarray grad = None
     cdef Reduction how = <Reduction> as_reduction(reduction)
     cdef Py_ssize_t n
-    cdef double scale = 1.0
-    cdef double scale_low = 0.0
-    cdef float total_f[2]
-    cdef double total_d[2]
+    cdef float value_f
+    cdef double value_d
+    cdef double divisor
     cdef bint single
     cdef bint summed = with_loss and how != NONE
     cdef void* weight_data = NULL
     cdef void* losses_data = NULL
     cdef void* grad_data = NULL
-    if is_plain(predictions) and is_plain(targets) and same_shape_and_type(predictions, targets):
+    if is_plain(predictions) and is_plain(targets) and same_shape_and_type(predictions, targets) and (
+        cnp.PyArray_NDIM(predictions) > 0
+    ):
         z = predictions
         y = targets
         dtype = None
@@ -1017,25 +1015,21 @@ cdef object element_loss_parts(
     if with_grad:
         grad = empty_like(z)
         grad_data = cnp.PyArray_DATA(grad)
-    if how == MEAN and n > 0:
-        scale = reciprocal[double](<double> n, 0.0, &scale_low)
+    divisor = <double> n if how == MEAN else 1.0
     state = allow_threads(n)
     if single:
         element_losses[float](
             kind, <const float*> cnp.PyArray_DATA(z), <const float*> cnp.PyArray_DATA(y), <const float*> weight_data, n,
-            <float> scale, <float> (scale - <float> scale + scale_low),
-            <float*> losses_data, total_f if summed else NULL, <float*> grad_data,
+            divisor, <float*> losses_data, &value_f if summed else NULL, <float*> grad_data,
         )
-        total_d[0] = total_f[0]
-        total_d[1] = total_f[1]
     else:
         element_losses[double](
             kind, <const double*> cnp.PyArray_DATA(z), <const double*> cnp.PyArray_DATA(y),
-            <const double*> weight_data, n, scale, scale_low,
-            <double*> losses_data, total_d if summed else NULL, <double*> grad_data,
+            <const double*> weight_data, n, divisor,
+            <double*> losses_data, &value_d if summed else NULL, <double*> grad_data,
         )
     end_allow_threads(state)
-    loss = reduced(total_d, <double> n, how, single) if summed else losses
+    loss = losses if not summed else float32_scalar(&value_f) if single else float64_scalar(&value_d)
     if dtype is None:
         return loss, grad
     return (
@@ -1158,7 +1152,8 @@ def softmax_cross_entropy(
     Notes
     -----
     It means what ``torch.nn.functional.cross_entropy`` means, but comes from the logits without an epsilon: it is exact
-    where the softmax saturates. A target of 0 costs 0, on a logit of -inf too. The mean over nothing is NaN.
+    where the softmax saturates. A target of 0 costs 0, on a logit of -inf too, and so does a row of weight 0, unless it
+    has no softmax: then it is NaN, as its gradient. The mean over nothing is NaN.
 
     Each row's loss is within 2 ULP for labels without weights (largest seen: 1.5); weights and smoothing add the
     rounding of their products (largest seen: 2.4).
@@ -1219,8 +1214,9 @@ def softmax_cross_entropy_grad(
 
     Notes
     -----
-    Within 2 ULP for labels; largest seen: 2.0. Where p → 1 the entry of the label is minus the sum of the other
-    probabilities and keeps its relative accuracy. With targets on every class 2 ULP of the two terms of the difference.
+    Within 2 ULP for labels; largest seen: 2.0, and 2.2 with class and sample weights, whose product is rounded. Where
+    p → 1 the entry of the label is minus the sum of the other probabilities and keeps its relative accuracy. With
+    targets on every class 2 ULP of the two terms of the difference.
 
     Examples
     --------

@@ -136,6 +136,13 @@ cdef inline void fetch_columns(const floating* columns, Py_ssize_t class_stride,
         fetch(columns + j * class_stride + LANES, LANES * sizeof(floating), False)
 
 
+cdef inline Py_ssize_t rows_in_place(Py_ssize_t n_rows, Py_ssize_t n_classes, Py_ssize_t group) noexcept nogil:
+    """How many of n_rows C-ordered rows, up to LANES and a multiple of `group`, may be turned in squares where they
+    are: what squares touch beyond them belongs to the rows that are left."""
+    cdef Py_ssize_t n_left = 1 if n_classes >= REACH else REACH
+    return max(min(n_rows - n_left, LANES), 0) // group * group
+
+
 cdef inline void load_rows(
     const floating* source, Py_ssize_t row_stride, Py_ssize_t class_stride,
     Py_ssize_t n_rows, Py_ssize_t n_classes, floating* block,
@@ -143,25 +150,10 @@ cdef inline void load_rows(
     """The first LANES of n_rows rows, transposed: block[j · LANES + i] is class j of row i. Missing rows are zero."""
     cdef floating copy[BLOCK + REACH]
     cdef Py_ssize_t group = REGISTER // <Py_ssize_t> sizeof(floating)
-    cdef Py_ssize_t n = n_rows * n_classes
-    cdef Py_ssize_t n_lanes = (n_rows + group - 1) // group * group
-    cdef Py_ssize_t i, j
-    if FEW <= n_rows < LANES and class_stride == 1 and row_stride == n_classes:
-        # a register that is read from what single stores have just written waits until they are through
-        memcpy(copy, source, n * sizeof(floating))
-        memset(copy + n, 0, (n_lanes * n_classes + REACH - n) * sizeof(floating))
-        if n_lanes < LANES:
-            memset(block, 0, n_classes * LANES * sizeof(floating))
-        if floating is float:
-            rows_to_tiles_f(copy, n_classes, n_lanes, block)
-        else:
-            rows_to_tiles_d(copy, n_classes, n_lanes, block)
-    elif n_rows < LANES:
-        memset(block, 0, n_classes * LANES * sizeof(floating))
-        for i in range(n_rows):
-            for j in range(n_classes):
-                block[j * LANES + i] = source[i * row_stride + j * class_stride]
-    elif row_stride == 1:
+    cdef Py_ssize_t n = min(LANES, n_rows)
+    cdef Py_ssize_t n_lanes = (n + group - 1) // group * group
+    cdef Py_ssize_t n_direct, n_copied, i, j
+    if row_stride == 1 and n_rows >= LANES:
         load_columns(source, class_stride, n_classes, block)
         fetch_columns(source, class_stride, n_classes)
     elif roomy(row_stride, class_stride, n_classes, n_rows - LANES):
@@ -169,9 +161,25 @@ cdef inline void load_rows(
             rows_to_tiles_f(source, n_classes, LANES, block)
         else:
             rows_to_tiles_d(source, n_classes, LANES, block)
+    elif FEW <= n_rows and class_stride == 1 and row_stride == n_classes:
+        if n_lanes < LANES:
+            memset(block, 0, n_classes * LANES * sizeof(floating))
+        n_direct = rows_in_place(n_rows, n_classes, group)
+        n_copied = (n - n_direct) * n_classes
+        # a register that is read from what single stores have just written waits until they are through
+        memcpy(copy, source + n_direct * n_classes, n_copied * sizeof(floating))
+        memset(copy + n_copied, 0, ((n_lanes - n_direct) * n_classes + REACH - n_copied) * sizeof(floating))
+        if floating is float:
+            rows_to_tiles_f(source, n_classes, n_direct, block)
+            rows_to_tiles_f(copy, n_classes, n_lanes - n_direct, block + n_direct)
+        else:
+            rows_to_tiles_d(source, n_classes, n_direct, block)
+            rows_to_tiles_d(copy, n_classes, n_lanes - n_direct, block + n_direct)
     else:
-        for j in range(n_classes):
-            for i in range(LANES):
+        if n < LANES:
+            memset(block, 0, n_classes * LANES * sizeof(floating))
+        for i in range(n):
+            for j in range(n_classes):
                 block[j * LANES + i] = source[i * row_stride + j * class_stride]
 
 
@@ -182,15 +190,9 @@ cdef inline void store_rows(
     """The first LANES of n_rows rows from their tiles. Where the rows after them in memory are neither an input
     that is still to be read nor a result that is already written, they may be touched."""
     cdef floating copy[BLOCK + REACH]
-    cdef Py_ssize_t i, j
-    # of a single class a tile is all that there is; in squares those after it would be read
-    if n_classes > 1 and FEW <= n_rows < LANES and class_stride == 1 and row_stride == n_classes:
-        if floating is float:
-            tiles_to_rows_f(block, n_classes, (n_rows + 3) // 4 * 4, copy)
-        else:
-            tiles_to_rows_d(block, n_classes, (n_rows + 3) // 4 * 4, copy)
-        memcpy(target, copy, n_rows * n_classes * sizeof(floating))
-    elif row_stride == 1 and n_rows >= LANES:
+    cdef Py_ssize_t n = min(LANES, n_rows)
+    cdef Py_ssize_t n_direct, i, j
+    if row_stride == 1 and n_rows >= LANES:
         store_columns(block, target, class_stride, n_classes)
         fetch_columns(target, class_stride, n_classes)
     elif rows_after_are_unread and roomy(row_stride, class_stride, n_classes, n_rows - LANES):
@@ -198,8 +200,18 @@ cdef inline void store_rows(
             tiles_to_rows_f(block, n_classes, LANES, target)
         else:
             tiles_to_rows_d(block, n_classes, LANES, target)
+    # of a single class a tile is all that there is; in squares those after it would be read
+    elif n_classes > 1 and FEW <= n_rows <= LANES and class_stride == 1 and row_stride == n_classes:
+        n_direct = rows_in_place(n_rows, n_classes, 4)
+        if floating is float:
+            tiles_to_rows_f(block, n_classes, n_direct, target)
+            tiles_to_rows_f(block + n_direct, n_classes, (n - n_direct + 3) // 4 * 4, copy)
+        else:
+            tiles_to_rows_d(block, n_classes, n_direct, target)
+            tiles_to_rows_d(block + n_direct, n_classes, (n - n_direct + 3) // 4 * 4, copy)
+        memcpy(target + n_direct * n_classes, copy, (n - n_direct) * n_classes * sizeof(floating))
     else:
-        for i in range(min(n_rows, LANES)):
+        for i in range(n):
             for j in range(n_classes):
                 target[i * row_stride + j * class_stride] = block[j * LANES + i]
 

@@ -881,7 +881,7 @@ cdef object elements(ElementMap kind, object x, object out):
     cdef cnp.ndarray source, result
     cdef Py_ssize_t n
     cdef bint single
-    if is_plain(x) and (out is None or is_plain_target(out, x)):
+    if is_plain(x) and cnp.PyArray_NDIM(x) > 0 and (out is None or is_plain_target(out, x)):
         source = x
         result = empty_like(source) if out is None else out
         dtype = None

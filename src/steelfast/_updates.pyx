@@ -7,6 +7,7 @@ and the memory in place, without the GIL, and allocates nothing.
 cimport numpy as cnp
 
 from steelfast._arrays cimport allow_threads, end_allow_threads, is_float32, same_shape_and_type
+from steelfast._elementary cimport enter_environment, environment, leave_environment
 from steelfast._steps cimport (
     ADAM,
     MOMENTUM,
@@ -38,6 +39,7 @@ def update(
     cdef void* m = NULL if first is None else cnp.PyArray_DATA(first)
     cdef void* v = NULL if second is None else cnp.PyArray_DATA(second)
     cdef bint single = is_float32(parameter)
+    cdef environment saved
     # a bound that is cheap to keep: nothing is read or written beyond the arrays
     if not (
         SGD <= kind <= ADAM and same_shape_and_type(gradient, parameter)
@@ -46,8 +48,10 @@ def update(
     ):
         raise ValueError("gradient, first and second must be like the parameter, as far as the rule's kind needs them")
     state = allow_threads(n)
+    saved = enter_environment()
     if single:
         take_step[float](&rule, <float*> w, <const float*> g, <float*> m, <float*> v, n, rate, number)
     else:
         take_step[double](&rule, <double*> w, <const double*> g, <double*> m, <double*> v, n, rate, number)
+    leave_environment(saved)
     end_allow_threads(state)
