@@ -227,3 +227,15 @@ def test_a_weight_that_is_finite_but_not_in_float32():
     arguments = {name: np.zeros(shape, np.float32) for name, shape in [("X", (2, 4)), ("coef", (2, 4))]}
     with pytest.raises(ValueError, match=r"^sample_weight must be finite in float32 and not negative, got 1e\+39 at"):
         loss_and_grad(**arguments, intercept=np.zeros(2, np.float32), y=[0, 1], sample_weight=[1, 1e39])
+
+
+def test_what_leaves_float32_does_so_without_a_word():
+    """Warnings are errors in this suite."""
+    coef, intercept = np.zeros((2, 1), np.float32), np.zeros(2, np.float32)
+    with np.errstate(all="raise"):
+        _, grad, _ = loss_and_grad(np.full((25_000, 1), 3e34, np.float32), [0] * 25_000, coef, intercept)
+        _, tiny, _ = loss_and_grad(
+            np.full((3, 1), 3e-41, np.float32), [0] * 3, coef, intercept, sample_weight=np.full(3, 1e-3, np.float32)
+        )
+    np.testing.assert_array_equal(grad, [[-np.inf], [np.inf]])
+    assert np.abs(tiny).max() < 1e-43

@@ -568,3 +568,22 @@ def test_another_optimizer_resumes(make, dtype):
     if make is not SGD:
         with pytest.raises(ValueError, match="plan must be of a"):
             second.resume(np.zeros((3, 3), dtype), first.begin(w, 0))
+
+
+@pytest.mark.parametrize("make", [Momentum, RMSProp, Adam])
+def test_a_copy_and_a_plan_have_memories_of_their_own(make):
+    """Steps through them are none of the first optimiser's."""
+    w, gradient = np.array([1.0]), np.array([0.5])
+    optimizer = make(0.1)
+    optimizer.update(w, gradient)
+    alone = copy.deepcopy((w, optimizer))
+    other = copy.copy(optimizer)
+    kept = w.copy()
+    other.update(w, -5 * gradient)
+    w[:] = kept
+    plan, resumed, elsewhere = optimizer.begin(w, 0), make(0.1), w.copy()
+    resumed.resume(elsewhere, plan)
+    resumed.update(elsewhere, 7 * gradient)
+    for parameter, each in (w, optimizer), alone:
+        each.update(parameter, gradient)
+    assert w == alone[0]

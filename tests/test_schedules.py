@@ -177,3 +177,19 @@ def test_settings_are_plain_numbers_that_stay():
 
 def test_all_are_schedules():
     assert {type(schedule) for schedule, *_ in CASES} == set(Schedule.__subclasses__())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda n: Step(0.1, n), lambda n: Cosine(0.1, n), lambda n: OneCycle(0.1, n)],
+    ids=["Step", "Cosine", "OneCycle"],
+)
+def test_as_many_steps_as_can_be_counted(make):
+    assert np.isfinite(make(2**62 - 1)(np.array([0, 7, 2**62]))).all()
+    with pytest.raises(ValueError, match=r"^(step_size|n_steps) must be below 2\*\*62, got 4611686018427387904$"):
+        make(2**62)
+
+
+def test_a_rate_comes_down_to_0_without_a_word():
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(Step(0.1, 1)(np.array([320, 1000])), [9.98012605e-322, 0])

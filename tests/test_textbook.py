@@ -114,6 +114,7 @@ def test_derivative_of_labels_that_do_not_sum_to_one():
 def test_eval_accuracy():
     right = ONE_HOT.copy()
     assert textbook.eval_accuracy(X, X) == 1
+    assert np.isnan(textbook.eval_accuracy(X[:0], X[:0]))
     right[0] = ONE_HOT[1]
     assert textbook.eval_accuracy(right, ONE_HOT) == 5 / 6
     assert textbook.eval_accuracy(right.tolist(), ONE_HOT.tolist()) == 5 / 6
@@ -155,6 +156,7 @@ TEXT, WIDE, ROW = [["a"]], np.zeros((6, 4)), np.zeros((1, 5))
             ValueError,
             r"broadcast: labels \(6, 4\) and logits \(6, 5\)$",
         ),
+        ("eval_accuracy", (X[0], X[0]), ValueError, r"^output must have a row for each plate, got shape \(5,\)$"),
         ("eval_accuracy", (X, [0] * 6), ValueError, r"\by\b.*\(6,\)"),
         ("eval_accuracy", (X, ROW), ValueError, r"^y must have the shape of output, \(6, 5\), got \(1, 5\)$"),
     ],

@@ -237,7 +237,7 @@ class _Base:
         ):
             raise ValueError(f"plan must be of a {type(self).__name__} for {described(parameter)}, got another one")
         state = self._state_of(parameter)
-        state.first, state.second = plan.first, plan.second
+        state.first, state.second = _copied(plan.first), _copied(plan.second)
         state.n_steps = plan.number - 1 + len(plan.rates)
 
     def _rates(self, n_before: int, n_steps: int) -> NDArray[np.float64]:
@@ -269,8 +269,14 @@ class _Base:
         return state
 
     def __getstate__(self) -> dict[str, Any]:
-        """With the parameters themselves: pickled or copied together with what they belong to, they stay the same."""
-        remembered = [(state.parameter(), state.first, state.second, state.n_steps) for state in self._states.values()]
+        """With the parameters themselves: pickled or copied together with what they belong to, they stay the same.
+
+        What is remembered of them is copied: a copy's steps are no steps of this one.
+        """
+        remembered = [
+            (state.parameter(), _copied(state.first), _copied(state.second), state.n_steps)
+            for state in self._states.values()
+        ]
         return {**vars(self), "_states": remembered}
 
     def __setstate__(self, settings: dict[str, Any]) -> None:
@@ -313,6 +319,10 @@ def _check_parameter(parameter: Array) -> None:
         raise TypeError(f"parameter must be an array of float32 or float64, got {described(parameter)}")
     if not parameter.flags.writeable:
         raise ValueError("parameter must be writeable, got a read-only array")
+
+
+def _copied(array: Array | None) -> Array | None:
+    return None if array is None else array.copy()
 
 
 def _alike(a: Array, b: Array | _State) -> bool:

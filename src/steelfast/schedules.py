@@ -20,6 +20,8 @@ __all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "Step"]
 
 FloatArray = NDArray[np.float64]
 
+_MOST_STEPS = 1 << 62  # so that numbers of steps, and twice as many, are int64
+
 
 class Schedule:
     """A learning rate as a function of the number of the step, from 0.
@@ -61,7 +63,8 @@ class Schedule:
             raise ValueError(f"step must be at least 0 and below 2**63, got {wrong}")
         steps = steps.astype(np.int64)
         # in an array even if it is one, so that one has the bits that it has among others
-        rates = self._rates(np.atleast_1d(steps))
+        with np.errstate(under="ignore"):  # a rate may come down to 0
+            rates = self._rates(np.atleast_1d(steps))
         return rates if steps.ndim else float(rates[0])
 
     def _rates(self, steps: NDArray[np.int64]) -> FloatArray:
@@ -75,6 +78,13 @@ class Schedule:
 
 def _as_rate(x: object, name: str) -> float:
     return as_number(x, name, 0.0, np.inf, below=True)
+
+
+def _as_steps(x: object, name: str) -> int:
+    number = as_count(x, name, 1)
+    if number >= _MOST_STEPS:
+        raise ValueError(f"{name} must be below 2**62, got {number}")
+    return number
 
 
 def _along_cosine(start: float, end: float, progress: FloatArray) -> FloatArray:
@@ -136,7 +146,7 @@ class Step(Schedule):
     def __post_init__(self) -> None:
         self._set(
             learning_rate=_as_rate(self.learning_rate, "learning_rate"),
-            step_size=as_count(self.step_size, "step_size", 1),
+            step_size=_as_steps(self.step_size, "step_size"),
             gamma=as_number(self.gamma, "gamma", 0.0, 1.0),
         )
 
@@ -177,7 +187,7 @@ class Cosine(Schedule):
     def __post_init__(self) -> None:
         self._set(
             learning_rate=_as_rate(self.learning_rate, "learning_rate"),
-            n_steps=as_count(self.n_steps, "n_steps", 1),
+            n_steps=_as_steps(self.n_steps, "n_steps"),
             minimum=_as_rate(self.minimum, "minimum"),
         )
 
@@ -225,7 +235,7 @@ class OneCycle(Schedule):
     def __post_init__(self) -> None:
         self._set(
             max_learning_rate=_as_rate(self.max_learning_rate, "max_learning_rate"),
-            n_steps=as_count(self.n_steps, "n_steps", 1),
+            n_steps=_as_steps(self.n_steps, "n_steps"),
             pct_start=as_number(self.pct_start, "pct_start", 0.0, 1.0),
             div_factor=as_number(self.div_factor, "div_factor", 1.0, np.inf, below=True),
             final_div_factor=as_number(self.final_div_factor, "final_div_factor", 1.0, np.inf, below=True),

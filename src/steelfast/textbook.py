@@ -141,7 +141,10 @@ def eval_accuracy(output: ArrayLike, y: ArrayLike) -> float:
     0.5
     """
     output, y = _rows(output=output, y=y)
-    return float((output.argmax(axis=1) == y.argmax(axis=1)).mean())
+    if output.ndim != 2:
+        raise ValueError(f"output must have a row for each plate, got shape {output.shape}")
+    right = output.argmax(axis=1) == y.argmax(axis=1)
+    return float(right.mean()) if len(right) else float("nan")  # as a mean of losses over nothing
 
 
 def steel_exec(
