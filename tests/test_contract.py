@@ -913,13 +913,13 @@ REFUSED = {
         ValueError,
         ["label_smoothing", "nan"],
     ),
-    "smoothing text": (*weighted(label_smoothing="0.1"), TypeError, ["label_smoothing"]),
+    "smoothing text": (*weighted(label_smoothing="0.1"), TypeError, ["label_smoothing must be a number, got '0.1'"]),
     "smoothing of every row": (
         *weighted(label_smoothing=np.array([0.1, 0.2])),
         (TypeError, ValueError),
         ["label_smoothing"],
     ),
-    "smoothing None": (*weighted(label_smoothing=None), TypeError, ["label_smoothing"]),
+    "smoothing None": (*weighted(label_smoothing=None), TypeError, ["label_smoothing must be a number, got None"]),
     "ignore_index a float": (
         *weighted(ignore_index=1.0),
         TypeError,
@@ -989,7 +989,8 @@ REFUSED = {
         )
         for base in [0, -2, 1, np.nan, np.inf]
     },
-    "base a text": ("entropy", (PROBS,), {"base": "e"}, TypeError, ["base"]),
+    "base a text": ("entropy", (PROBS,), {"base": "e"}, TypeError, ["base must be a number, got 'e'"]),
+    "base beyond doubles": ("entropy", (PROBS,), {"base": 10**400}, TypeError, ["base must be a number, got 1000"]),
     "base of cross-entropy": (
         "cross_entropy",
         (PROBS, PROBS),

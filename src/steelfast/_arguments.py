@@ -137,10 +137,10 @@ def as_base(x: object) -> float:
 def _number(x: object, name: str) -> float:
     if type(x) is float or (type(x) is int and abs(x) < 1 << 53):  # nearly always, and the way round takes 3 µs
         return float(x)
-    array, _ = as_floating(x, name)
-    if array.ndim != 0:
-        raise TypeError(f"{name} must be a number, got {described(array)}")
-    return float(array)
+    array = as_array(x, name)
+    if array.ndim != 0 or array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be a number, got {described(x)}")
+    return float(as_floating(array, name)[0])
 
 
 def as_index(x: object, name: str) -> int:
