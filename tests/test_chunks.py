@@ -1,7 +1,9 @@
 """Tables in chunks: all rows, in order or shuffled as documented, and what is learned from them."""
 
+import errno
 import gzip
 import json
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -254,6 +256,38 @@ def test_write_shuffled(paths, tmp_path, monkeypatch, part, most):
     assert {path.name for path in tmp_path.iterdir()} == {Path(path).name for path in paths} | {"out.parquet"}
 
 
+def test_write_shuffled_keeps_a_link(tmp_path):
+    write_csv(tmp_path / "t.csv", *rows_of(30))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.parquet").symlink_to("folder/out.parquet")
+    Table(tmp_path / "t.csv", "fault").write_shuffled(tmp_path / "link.parquet")
+    assert (tmp_path / "link.parquet").is_symlink()
+    assert Table(tmp_path / "folder" / "out.parquet", "fault").n_rows == 30
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["out.parquet"]
+
+
+def test_write_shuffled_refuses_a_path_before_it_reads(tmp_path, monkeypatch):
+    write_csv(tmp_path / "t.csv", *rows_of(30))
+    (tmp_path / "folder.parquet").mkdir()
+    table = Table(tmp_path / "t.csv", "fault")
+    monkeypatch.setattr(Table, "chunks", None)
+    for name, error, message in [
+        ("folder.parquet", IsADirectoryError, r"/folder\.parquet cannot be written: it is a directory$"),
+        ("no/out.parquet", FileNotFoundError, r"/no/out\.parquet cannot be written: .*/no is not a directory$"),
+    ]:
+        with pytest.raises(error, match=message):
+            table.write_shuffled(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_write_shuffled_does_not_replace_a_pipe(tmp_path):
+    write_csv(tmp_path / "t.csv", *rows_of(30))
+    os.mkfifo(tmp_path / "pipe.parquet")
+    with pytest.raises(ValueError, match=r"^path must name a file, got .*pipe\.parquet, which is a device or a pipe$"):
+        Table(tmp_path / "t.csv", "fault").write_shuffled(tmp_path / "pipe.parquet")
+    assert (tmp_path / "pipe.parquet").is_fifo()
+
+
 def test_write_shuffled_opens_few_files(tmp_path, monkeypatch):
     resource = pytest.importorskip("resource")
     write_csv(tmp_path / "t.csv", *rows_of(300))
@@ -479,12 +513,55 @@ def test_whole_numbers_that_go_on_otherwise(tmp_path):
         fit(SteelClassifier(), Table(path, "fault"))
 
 
+@pytest.mark.parametrize(("cell", "expected"), [("", np.nan), ("NA", np.nan), ("null", np.nan), ("1e400", np.inf)])
+def test_cells_without_a_number_and_with_too_large_a_one(tmp_path, cell, expected):
+    """As the notes on `Table` say."""
+    path = write_text(tmp_path / "t.csv", f"a,b,fault\n1,2,x\n3,{cell},y\n")
+    for dtype in "float64", "float32":
+        table = Table(path, "fault", dtype=dtype)
+        np.testing.assert_array_equal(joined(table.chunks())[0], [[1.0, 2.0], [3.0, expected]])
+        with pytest.raises(ValueError, match="NaN" if np.isnan(expected) else "infinity"):
+            fit(SteelClassifier(), table)
+
+
 def test_a_file_that_is_cut_off(tmp_path):
     write_parquet(tmp_path / "t.parquet", *rows_of())
     content = (tmp_path / "t.parquet").read_bytes()
     (tmp_path / "t.parquet").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"t\.parquet cannot be read"):
         Table(tmp_path / "t.parquet", "fault")
+
+
+def test_a_csv_that_is_cut_off_in_its_compression(tmp_path):
+    write_csv(tmp_path / "t.csv.gz", *rows_of())
+    content = (tmp_path / "t.csv.gz").read_bytes()
+    (tmp_path / "t.csv.gz").write_bytes(content[:-12])
+    with pytest.raises(ValueError, match=r"^.*/t\.csv\.gz cannot be read: Truncated compressed stream$"):
+        list(Table(tmp_path / "t.csv.gz", "fault").chunks())
+
+
+def test_a_page_that_is_damaged(tmp_path):
+    write_parquet(tmp_path / "t.parquet", *rows_of())
+    content = bytearray((tmp_path / "t.parquet").read_bytes())
+    content[4:2000] = b"\xff" * 1996  # after the mark of the format; names and places of the columns are at the end
+    (tmp_path / "t.parquet").write_bytes(content)
+    table = Table(tmp_path / "t.parquet", "fault")
+    with pytest.raises(ValueError, match=r"^[^\n]*/t\.parquet cannot be read: [^\n]+$"):
+        list(table.chunks())
+
+
+def test_names_that_are_no_text(tmp_path):
+    (tmp_path / "t.csv").write_bytes("a,breit\xe9,fault\n1,2,x\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"t\.csv cannot be read: .*can't decode byte 0xe9"):
+        Table(tmp_path / "t.csv", "fault")
+
+
+def test_a_file_that_is_gone_is_an_error_of_the_system(paths):
+    table = Table(paths, "fault")
+    Path(paths[1]).unlink()
+    with pytest.raises(FileNotFoundError, match="No such file") as caught:
+        list(table.chunks())
+    assert caught.value.errno == errno.ENOENT
 
 
 def test_a_file_without_rows(tmp_path):

@@ -1023,6 +1023,22 @@ def test_the_table_that_the_environment_names_is_used(succeed, table, monkeypatc
     assert json.loads(succeed("data", "info", "--json"))["path"] == table
 
 
+@pytest.mark.parametrize("line", ["train", "compare --cv 2", "sweep --cv 2"])
+def test_what_repeats_a_command_names_the_table_of_the_environment(succeed, table, tmp_path, monkeypatch, line):
+    plates = tmp_path / "my plates.csv"
+    shutil.copy(table, plates)
+    monkeypatch.setenv("STEELFAST_DATA", str(plates))
+    report = json.loads(succeed(*line.split(), "--epochs", 1, "--json"))
+    assert report["command"] == f"steelfast {line} --epochs 1 --json --data '{plates}'"
+    if line == "train":
+        assert f"\n{report['command']}\n" in Path("steelfast-run/report.md").read_text(encoding="utf-8")
+
+
+def test_what_repeats_a_training_on_the_twin_names_no_table(run):
+    report = json.loads(run("train", "--offline", "--epochs", 1, "--json")[1])
+    assert report["command"] == "steelfast train --offline --epochs 1 --json"
+
+
 def test_version(succeed):
     assert succeed("--version") == f"steelfast {steelfast.__version__}\n"
 
@@ -1106,6 +1122,29 @@ def test_wrong_value_is_named(run):
 
 
 @pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("train --out", "--out"),
+        ("train --data", "--data"),
+        ("evaluate", "MODEL"),
+        ("predict", "MODEL"),
+        ("predict model.npz --data", "--data"),
+        ("predict model.npz --output", "-o/--output"),
+        ("explain", "MODEL"),
+        ("compare --plot", "--plot"),
+        ("sweep -o", "-o/--output"),
+        ("bench --json", "--json"),
+    ],
+)
+def test_an_empty_path_is_refused(run, line, option):
+    """As it comes from a variable of the shell that is not set."""
+    code, out, err = run(*line.split(), "")
+    assert (code, out) == (2, "")
+    assert f"argument {option}: must be a path, got ''" in err
+    assert contents(".") == set()
+
+
+@pytest.mark.parametrize(
     ("line", "meant"),
     [
         ("trian", "train"),
@@ -1168,6 +1207,8 @@ ERRORS = {
     "train --data TABLE --out empty.csv/deeper": "empty.csv/deeper cannot be made: Not a directory",
     "train --data TABLE --out /proc/x": "/proc/x cannot be made: No such file or directory",
     "train --data TABLE --learning-rate 1e308": "learning_rate 1e+308 is too large",
+    "train --data TABLE --hidden 100000000000000": "Unable to allocate",
+    "train --data TABLE --test-size 0.96": "--test-size 0.96 leaves no plate of Stains, Dirtiness to train on",
     "evaluate nowhere.npz --data TABLE": "nowhere.npz: No such file",
     "evaluate folder --data TABLE": "folder: Is a directory",
     "evaluate empty.csv --data TABLE": "empty.csv is no",
@@ -1182,11 +1223,14 @@ ERRORS = {
     "predict MODEL --data TABLE -o folder": "folder cannot be written: it is a directory",
     "predict MODEL --data TABLE -o nowhere/faults.csv": "nowhere is not a directory",
     "predict MODEL --data TABLE -o empty.csv/faults.csv": "empty.csv is not a directory",
+    "predict MODEL --data TABLE -o /dev/full": "/dev/full cannot be written: No space left on device",
     "reproduce --data one-plate.csv": "table has too few rows",
     "reproduce --data bad-cell.csv": "bad-cell.csv, line 5, column 2",
     "reproduce --data TABLE --json folder": "folder cannot be written: it is a directory",
     "data info --data empty.csv": "empty.csv is empty",
     "compare --data nowhere.csv": "nowhere.csv does not exist",
+    "compare --data pastry.csv --cv 2": "all plates are of the class Pastry, wanted at least two classes",
+    "sweep --data pastry.csv --cv 2": "all plates are of the class Pastry, wanted at least two classes",
     "compare --data TABLE --cv 8": "--cv 8 needs a plate of every class in each fold, got 7 of Dirtiness",
     "compare --data TABLE --plot folder": "folder cannot be written: it is a directory",
     "compare --data TABLE --plot nowhere/plot.png": "nowhere is not a directory",
@@ -1251,6 +1295,15 @@ def test_a_failed_training_leaves_the_old_files(run, succeed, table, monkeypatch
         "steelfast: error: No space left on device\n",
     )
     assert {path.name: path.read_bytes() for path in Path("steelfast-run").iterdir()} == before
+
+
+def test_memory_that_runs_out_is_one_line(run, table, monkeypatch):
+    def too_much(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(reporting, "as_html", too_much)
+    assert run("train", "--data", table, "--epochs", 1) == (1, "", "steelfast: error: not enough memory\n")
+    assert contents(".") == set()
 
 
 # ---------------------------------------------------------------------------------- as a process
@@ -1427,6 +1480,32 @@ def test_a_full_disk_is_one_line(monkeypatch, unbuffered):
         _, err = process.communicate()
     assert process.returncode == 1
     assert err == "steelfast: error: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["info", "info --json", "data example", "predict MODEL --data TABLE", "evaluate MODEL --data TABLE",
+     "train -q --data TABLE --epochs 1"],
+)  # fmt: skip
+def test_a_closed_output_is_as_if_nobody_looked(table, model_file, line):
+    arguments = line.replace("TABLE", table).replace("MODEL", model_file).split()
+    process = start(*arguments, stdout=None, preexec_fn=lambda: os.close(1))
+    assert process.communicate()[1] == ""
+    assert process.returncode == 0
+    assert contents(".") == ({"steelfast-run"} if "train" in arguments else set())
+
+
+def test_an_error_that_nobody_can_see_is_no_output():
+    process = start("evaluate", "nowhere.npz", stderr=None, preexec_fn=lambda: os.close(2))
+    assert process.communicate()[0] == ""
+    assert process.returncode == 1
+
+
+def test_a_closed_input_has_no_table(model_file):
+    process = start("predict", model_file, preexec_fn=lambda: os.close(0))
+    out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    assert "nothing comes through a pipe: name a table with --data" in err
 
 
 # ---------------------------------------------------------------------------------- tools

@@ -289,6 +289,15 @@ def test_comparison_refuses(ax, results, quantity, message):
         plotting.comparison(results, quantity=quantity, ax=ax)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_ratios_of_one_dtype_are_beside_their_labels(ax, dtype):
+    case = {"operation": "softmax", "dtype": dtype, "fastest_peer": "NumPy", "ratio": 4.0}
+    plotting.speed_ratios([{**case, "label": "10 × 7"}, {**case, "label": "64 × 7"}], ax=ax)
+    (points,) = ax.collections
+    assert points.get_offsets().tolist() == [[4, 1], [4, 2]]
+    assert ax.get_yticks().tolist() == [0, 1, 2]
+
+
 def contrast_in_colour_blindness(one, other):
     """The least distance in CIELAB of two colours as seen without one kind of cone, after Machado et al."""
     matrices = [

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import loguniform
+from scipy.stats import chisquare, kstest, loguniform
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from steelfast import _sweep_command, cli, sweeps
+from steelfast import _commands, _sweep_command, cli, sweeps
 from steelfast.datasets import CLASS_NAMES, load_steel_plates
 from steelfast.estimator import SteelClassifier
 from steelfast.sweeps import DEFAULT_SETTINGS, results, sweep, workers
@@ -228,6 +228,7 @@ def run(capsys, monkeypatch, tmp_path):
     return run
 
 
+RANDOM = ("--search", "random", "--set")
 SET = ("--set", "l2=0,0.01", "--set", "learning_rate=0.001,0.01,0.05", "--seed", SEED)
 
 
@@ -291,6 +292,44 @@ def test_command_draws_from_ranges(run):
     assert [each["settings"] for each in json.loads(run(*search)[1])["results"]] == [each["settings"] for each in tried]
 
 
+def test_command_draws_whole_numbers_where_a_parameter_wants_them(run):
+    code, out, err = run(*RANDOM, "batch_size=10:100", "--set", "l2=0.001:1", "--candidates", 5, "--json")
+    assert (code, err) == (0, "")
+    tried = [each["settings"] for each in json.loads(out)["results"]]
+    assert all(isinstance(each["batch_size"], int) and 10 <= each["batch_size"] <= 100 for each in tried)
+    assert len({each["batch_size"] for each in tried}) > 1
+    assert all(isinstance(each["l2"], float) for each in tried)
+
+
+def test_numbers_of_a_range():
+    rng = np.random.RandomState(0)
+    _, whole = _sweep_command.setting("batch_size=2:5")
+    drawn = [whole.rvs(rng) for _ in range(2000)]
+    expected = 2000 * np.log([3 / 2, 4 / 3, 5 / 4, 6 / 5]) / np.log(6 / 2)
+    assert chisquare(np.bincount(drawn)[2:], expected).pvalue > 1e-3
+    _, real = _sweep_command.setting("l2=2:5")
+    drawn = [real.rvs(rng) for _ in range(2000)]
+    assert kstest(drawn, loguniform(2, 5).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", SteelClassifier().get_params())
+def test_a_range_is_of_what_takes_numbers(run, monkeypatch, name):
+    def takes(value):
+        try:
+            SteelClassifier().set_params(**{name: value})._settings()
+        except (TypeError, ValueError):
+            return False
+        return name not in ("class_weight", "random_state", "verbose")  # which are looked at later
+
+    assert (name in _sweep_command._REAL) == takes(0.25)
+    assert (name in _sweep_command._WHOLE) == (takes(2) and not takes(0.25) and name != "hidden_layer_sizes")
+    if name not in (*_sweep_command._REAL, *_sweep_command._WHOLE):
+        monkeypatch.setattr(_commands, "_load", None)
+        code, out, err = run(*RANDOM, f"{name}=64:128")
+        assert (code, out) == (2, "")
+        assert f"{name} must be given as {name}=A,B,..., got a range" in err or f"got '{name}', which" in err
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -316,15 +355,25 @@ def test_values_of_set(text, expected):
         (["--set", "l2=0:1:2"], "must be NAME=LOW:HIGH with 0 < LOW < HIGH, got 'l2=0:1:2'"),
         (["--set", "learn_rate=1"], "(choose from activation, "),
         (["--set", "learn_rate=1"], "did you mean learning_rate?"),
-        (["--set", "l2=0,a"], "argument --set: l2 must hold real numbers"),
+        (["--set", "l2=0,a"], "argument --set: l2 must be a number, got 'a'"),
         (["--set", "max_epochs=5,-1"], "argument --set: max_epochs must be at"),
         (["--set", "l2=0.1:1"], "a range, as of l2, needs --search random or halving"),
+        (["--set", "l2=0,0.1", "--set", "l2=0.2"], "argument --set: must name each parameter once, got 'l2' again"),
+        ([*RANDOM, "l2=0.1:1", "--set", "l2=0"], "argument --set: must name each parameter once, got 'l2' again"),
+        ([*RANDOM, "batch_size=1.5:9"], "with whole numbers 0 < LOW < HIGH, got 'batch_size=1.5:9'"),
+        ([*RANDOM, "dropout=0.5:2"], "argument --set: dropout must be at least 0 and below 1, got 2.0"),
+        ([*RANDOM, "learn_rate=1:2"], "did you mean learning_rate?"),
+        (["--set", "max_epochs=2,3", "--search", "halving"], "got 'max_epochs', which is raised by halving"),
+        (["--set", "random_state=1"], "must name what can be tried, got 'random_state', which is the number of --seed"),
+        ([*RANDOM, "random_state=1:9"], "got 'random_state', which is the number of --seed"),
+        (["--set", "verbose=true"], "must name what can be tried, got 'verbose', which changes no score"),
         (["--set", "hidden_layer_sizes=8y4"], "hidden_layer_sizes must be such as 64x32, or 0 for none, got '8y4'"),
         (["--dask", "tcp://127.0.0.1:9", "--jobs", "2"], "argument --dask: not allowed with --engine or --jobs"),
         (["--engine", "dask"], "argument --engine: invalid choice"),
     ],
 )
-def test_a_wrong_command_line(run, arguments, message):
+def test_a_wrong_command_line(run, monkeypatch, arguments, message):
+    monkeypatch.setattr(_commands, "_load", None)  # before there is any table
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert message in err

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import sys
 import textwrap
 import time
@@ -68,9 +69,9 @@ def train(options: Namespace) -> None:
             seconds = time.perf_counter() - started
             folds = _cross_validate(model, plates, options, step) if options.cv else None
         log_probs = _log_probabilities(model, plates.data[test])
-        report = {
+        report: dict[str, Any] = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": options.command_line,
+            "command": _command(plates, options),
             "data": reporting.describe(plates),
             "settings": {**model.get_params(), "learning_rate": model.learning_rate_, "l2": model.l2_},
             "split": {
@@ -125,8 +126,7 @@ def _split(plates: SteelPlates, options: Namespace) -> tuple[IntArray, IntArray]
     """The rows to train on and those to test on, each class in the same proportion."""
     from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
 
-    if len(np.unique(plates.target)) < 2:
-        raise ValueError(f"all plates are of the class {CLASS_NAMES[plates.target[0]]}, wanted at least two classes")
+    _check_classes(plates)
     try:
         training, test = train_test_split(
             np.arange(len(plates.target)),
@@ -136,10 +136,19 @@ def _split(plates: SteelPlates, options: Namespace) -> tuple[IntArray, IntArray]
         )
     except ValueError as error:
         raise ValueError(f"the plates cannot be split into training and test: {error}") from error
+    if unknown := np.setdiff1d(plates.target[test], plates.target[training]).tolist():
+        names = ", ".join(CLASS_NAMES[k] for k in unknown)
+        raise ValueError(f"--test-size {options.test_size:g} leaves no plate of {names} to train on")
     return training, test
 
 
+def _check_classes(plates: SteelPlates) -> None:
+    if len(np.unique(plates.target)) < 2:
+        raise ValueError(f"all plates are of the class {CLASS_NAMES[plates.target[0]]}, wanted at least two classes")
+
+
 def _check_folds(plates: SteelPlates, n_folds: int) -> None:
+    _check_classes(plates)
     counts = np.bincount(plates.target)
     rarest = int(np.where(counts, counts, len(plates.target)).argmin())
     if n_folds > counts[rarest]:
@@ -207,7 +216,7 @@ def evaluate(options: Namespace) -> None:
 def predict(options: Namespace) -> None:
     """Name the fault of each plate."""
     _require("sklearn")
-    if options.data == "-" and sys.stdin.isatty():
+    if options.data == "-" and (sys.stdin is None or sys.stdin.isatty()):
         options.refuse("nothing comes through a pipe: name a table with --data")
     model = _load_model(options.model)
     data = datasets.read_features(options.data)
@@ -389,6 +398,14 @@ def _load(options: Namespace) -> SteelPlates:
         if find_spec("pooch") is not None:  # which downloads it
             notice("the real table is not on this machine; asking UCI for it, 10 seconds at most")
     return load_steel_plates()
+
+
+def _command(plates: SteelPlates, options: Namespace) -> str:
+    """The command line, with the table that the environment named: elsewhere it may name none."""
+    command: str = options.command_line
+    if options.data is None and plates.source == "file":
+        command += f" --data {shlex.quote(str(plates.path))}"
+    return command
 
 
 def _origin(plates: SteelPlates) -> str:

@@ -36,7 +36,7 @@ def compare(options: Namespace) -> None:
     results.sort(key=lambda each: -np.mean(each["accuracy"]))
     report = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": options.command_line,
+        "command": _commands._command(plates, options),
         "data": reporting.describe(plates),
         "settings": settings,
         "n_folds": options.cv,

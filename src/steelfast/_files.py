@@ -70,11 +70,12 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write the file whole or not at all; what is no regular file, a pipe say, is written to."""
     check_writable(path)
     target = Path(os.path.realpath(path))  # a link stays a link
-    if target.exists() and not target.is_file():
-        target.write_bytes(data)
-        return
-    with _naming(path), written_whole(target.parent) as folder:
-        (folder / target.name).write_bytes(data)
+    with _naming(path):
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+            return
+        with written_whole(target.parent) as folder:
+            (folder / target.name).write_bytes(data)
 
 
 @contextmanager

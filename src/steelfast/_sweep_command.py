@@ -7,6 +7,8 @@ import math
 import sys
 import time
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,31 +30,23 @@ SCORES = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "log
 
 _WORDS = {"none": None, "true": True, "false": False}
 
+# what a range can be of
+_REAL = ("learning_rate", "dropout", "l2", "validation_fraction", "tol")
+_WHOLE = ("batch_size", "max_epochs", "n_iter_no_change")
+
 
 def sweep(options: Namespace) -> None:
     """Try many settings in cross-validation, show the best."""
     _commands._require("rich", "sklearn")
     from steelfast import _terminal
     from steelfast.estimator import SteelClassifier
-    from steelfast.sweeps import DEFAULT_SETTINGS, results
+    from steelfast.sweeps import results
     from steelfast.sweeps import sweep as search
 
     if options.dask is not None and (options.engine or options.jobs):
         options.refuse("argument --dask: not allowed with --engine or --jobs, for all workers of the cluster are used")
     engine: Engine = "dask" if options.dask is not None else options.engine or ENGINES[0]
-    settings = dict(options.set) or DEFAULT_SETTINGS
-    parameters = SteelClassifier().get_params()
-    for name in settings:
-        if name not in parameters:  # before a download, and in the words that get a suggestion
-            options.refuse(f"argument --set: invalid choice: {name!r} (choose from {', '.join(parameters)})")
-        for value in settings[name] if isinstance(settings[name], list) else ():
-            try:
-                SteelClassifier(**{name: value})._settings()
-            except (TypeError, ValueError) as error:
-                options.refuse(f"argument --set: {error}")
-    distributions = [name for name, values in settings.items() if hasattr(values, "rvs")]
-    if distributions and options.search == "grid":
-        options.refuse(f"argument --set: a range, as of {distributions[0]}, needs --search random or halving")
+    settings = _settings(options)
     if options.output is not None:
         check_writable(options.output)
     plates = _commands._load(options)
@@ -83,7 +77,7 @@ def sweep(options: Namespace) -> None:
         each["score"] *= -1 if SCORES[options.score].startswith("neg_") else 1
     report = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": options.command_line,
+        "command": _commands._command(plates, options),
         "data": reporting.describe(plates),
         "search": options.search,
         "score": options.score,
@@ -108,6 +102,37 @@ def sweep(options: Namespace) -> None:
     print(f"\nBest: {best}")
     if options.output is not None:
         print(f"Trained with it on all plates: {options.output}")
+
+
+def _settings(options: Namespace) -> Mapping[str, Any]:
+    """What is to be tried, checked before a download."""
+    from steelfast.estimator import SteelClassifier
+    from steelfast.sweeps import DEFAULT_SETTINGS
+
+    settings: dict[str, Any] = {}
+    refused = {"random_state": "is the number of --seed", "verbose": "changes no score"}
+    if options.search == "halving":
+        refused["max_epochs"] = "is raised by halving, up to --epochs"
+    parameters = [name for name in SteelClassifier().get_params() if name not in refused]
+    for name, values in options.set:
+        if name in settings:
+            options.refuse(f"argument --set: must name each parameter once, got {name!r} again")
+        if name in refused:
+            options.refuse(f"argument --set: must name what can be tried, got {name!r}, which {refused[name]}")
+        if name not in parameters:  # in the words that get a suggestion
+            options.refuse(f"argument --set: invalid choice: {name!r} (choose from {', '.join(parameters)})")
+        if isinstance(values, _Range):
+            if name not in (*_REAL, *_WHOLE):
+                options.refuse(f"argument --set: {name} must be given as {name}=A,B,..., got a range")
+            if options.search == "grid":
+                options.refuse(f"argument --set: a range, as of {name}, needs --search random or halving")
+        for value in (values.low, values.high) if isinstance(values, _Range) else values:
+            try:
+                SteelClassifier().set_params(**{name: value})._settings()
+            except (TypeError, ValueError) as error:
+                options.refuse(f"argument --set: {error}")
+        settings[name] = values
+    return settings or DEFAULT_SETTINGS
 
 
 def _table(tried: list[dict[str, Any]], score: str) -> Table:
@@ -143,15 +168,31 @@ def setting(text: str) -> tuple[str, Any]:
         raise ArgumentTypeError(f"must be NAME=A,B,... or NAME=LOW:HIGH, got {text!r}")
     if ":" not in values:
         return name, [_value(name, each) for each in values.split(",")]
-    from scipy.stats import loguniform
-
+    number = int if name in _WHOLE else float
     try:
-        low, high = map(float, values.split(":"))
+        low, high = map(number, values.split(":"))
     except ValueError:
         low = high = math.nan
     if not 0 < low < high < math.inf:
-        raise ArgumentTypeError(f"must be NAME=LOW:HIGH with 0 < LOW < HIGH, got {text!r}")
-    return name, loguniform(low, high)
+        whole = "whole numbers " if number is int else ""
+        raise ArgumentTypeError(f"must be NAME=LOW:HIGH with {whole}0 < LOW < HIGH, got {text!r}")
+    return name, _Range(low, high)
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Numbers from low to high, 1 to 10 as likely as 10 to 100; whole ones if both ends are."""
+
+    low: float
+    high: float
+
+    def rvs(self, random_state: np.random.RandomState) -> float:
+        """One of them; the name is SciPy's, by which scikit-learn knows what it can draw from."""
+        from scipy.stats import loguniform
+
+        if isinstance(self.high, int):
+            return min(int(loguniform.rvs(self.low, self.high + 1, random_state=random_state)), self.high)
+        return float(loguniform.rvs(self.low, self.high, random_state=random_state))
 
 
 def _value(name: str, text: str) -> Any:

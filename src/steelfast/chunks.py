@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from steelfast._arguments import as_count
-from steelfast._files import written_whole
+from steelfast._files import check_writable, written_whole
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -76,7 +76,12 @@ class Table:
     ValueError
         If a file is damaged, has another ending, lacks a column or has it twice, if classes are not of one type in all
         files, or a parameter is not what it should be; in a pass, if there is something else than a number in a
-        feature, or one that is too large for the dtype, or no class in a row.
+        feature, or one that is too large for float32 where that is the dtype, or no class in a row.
+
+    Notes
+    -----
+    A feature without a number is NaN: an empty cell of a CSV file, or one such as ``NA`` or ``null``, and a null of
+    Parquet. A number in a CSV file that is too large for float64 is infinite. `fit` refuses both.
 
     Examples
     --------
@@ -181,6 +186,7 @@ class Table:
         ----------
         path : str or path-like
             The file, .parquet; beside it there must be room for a second copy meanwhile. Has the columns of this table.
+            A link stays a link.
         seed : int, default 0
         progress : bool, optional
             As for `fit`.
@@ -199,10 +205,14 @@ class Table:
         if path.suffix != ".parquet":
             raise ValueError(f"path must end in .parquet, got {path}")
         rng = np.random.default_rng(as_count(seed, "seed", 0))
+        check_writable(path)
+        target = Path(os.path.realpath(path))  # a link stays a link
+        if target.exists() and not target.is_file():
+            raise ValueError(f"path must name a file, got {path}, which is a device or a pipe")
         n_bytes = sum(file.n_bytes for file in self._files)
         with (
-            written_whole(path.parent) as folder,
-            TemporaryDirectory(dir=path.parent) as beside,
+            written_whole(target.parent) as folder,
+            TemporaryDirectory(dir=target.parent) as beside,
             _bars(progress) as bar,
         ):
             step = bar("Into parts", self.n_rows)
@@ -211,7 +221,7 @@ class Table:
             parts = _thrown(self._batches(step), schema, Path(beside, "part"), _n_parts(n_bytes), rng)
             self._check_not_empty()
             step = bar("Shuffled", self.n_rows)
-            with parquet.ParquetWriter(folder / path.name, schema, use_dictionary=self._of_target) as out:
+            with parquet.ParquetWriter(folder / target.name, schema, use_dictionary=self._of_target) as out:
                 for rows in chain.from_iterable(_shuffled(part, rng) for part in parts):
                     out.write_table(rows, row_group_size=self.chunk_rows)
                     step(len(rows), "")
@@ -324,8 +334,8 @@ class _File:
             else:
                 with csv.open_csv(path, csv.ReadOptions(block_size=_CSV_BLOCK)) as reader:
                     schema = reader.schema
-        self._names = schema.names
-        self.columns = dict(zip(schema.names, schema.types, strict=True))
+            self._names = schema.names
+            self.columns = dict(zip(self._names, schema.types, strict=True))
 
     def check(self, names: Sequence[str], numbers: Sequence[str]) -> None:
         """Refuse a file that lacks a column or has it twice, or has no numbers where there must be."""
@@ -360,7 +370,9 @@ class _File:
         """Errors of pyarrow in one line, with the file."""
         try:
             yield
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            if getattr(error, "errno", None) is not None:  # the system's; those on what is in a file have no number
+                raise
             raise ValueError(f"{self.path} cannot be read: {str(error).splitlines()[0]}") from error
 
 

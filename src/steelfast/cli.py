@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     steelfast ...
     0
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed by who started this process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 as long as the process
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign shows another
     code = _run(sys.argv[1:] if arguments is None else arguments)
@@ -81,7 +84,7 @@ def _run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("steelfast: interrupted", file=sys.stderr)
         return 130
-    except (OSError, ValueError, ImportError, RuntimeError, OverflowError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, OverflowError, MemoryError) as error:
         return _failed(error)
     return 0
 
@@ -90,6 +93,8 @@ def _failed(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):
         return 141
     text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        text = text or "not enough memory"  # Python's own says nothing
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     print(f"steelfast: error: {text}", file=sys.stderr)
@@ -212,6 +217,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_seed(train, "of the split and of the shuffling")
     train.add_argument(
         "--out",
+        type=_path,
         default="steelfast-run",
         metavar="DIR",
         help="directory to write to (default steelfast-run)",
@@ -225,7 +231,7 @@ def make_parser() -> argparse.ArgumentParser:
         "score a model on plates whose faults are known",
         "steelfast evaluate steelfast-run/model.npz --data faults.csv",
     )
-    evaluate.add_argument("model", metavar="MODEL", help="the model.npz of a training")
+    evaluate.add_argument("model", type=_path, metavar="MODEL", help="the model.npz of a training")
     _add_data_options(evaluate)
     _add_json_flag(evaluate)
 
@@ -237,9 +243,10 @@ def make_parser() -> argparse.ArgumentParser:
         "steelfast predict steelfast-run/model.npz --data plates.csv -o predicted.csv",
         "head -3 plates.csv | steelfast predict steelfast-run/model.npz",
     )
-    predict.add_argument("model", metavar="MODEL", help="the model.npz of a training")
+    predict.add_argument("model", type=_path, metavar="MODEL", help="the model.npz of a training")
     predict.add_argument(
         "--data",
+        type=_path,
         default="-",
         metavar="PATH",
         help="CSV with the 27 features named in its header; default: -, standard input",
@@ -247,6 +254,7 @@ def make_parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "-o",
         "--output",
+        type=_path,
         default="-",
         metavar="PATH",
         help="file to write; default: standard output",
@@ -285,7 +293,7 @@ def make_parser() -> argparse.ArgumentParser:
         "steelfast explain steelfast-run/model.npz --data faults.csv",
         "steelfast explain steelfast-run/model.npz --top 3 --plot drives.png",
     )
-    explain.add_argument("model", metavar="MODEL", help="the model.npz of a training")
+    explain.add_argument("model", type=_path, metavar="MODEL", help="the model.npz of a training")
     _add_data_options(explain)
     explain.add_argument(
         "--top",
@@ -322,8 +330,8 @@ def make_parser() -> argparse.ArgumentParser:
         default=[],
         type=_sweep_command.setting,
         metavar="NAME=VALUES",
-        help="values of a parameter to try, as A,B,... or, drawn at random, as LOW:HIGH; may be repeated; default: "
-        "learning_rate, l2 and batch_size around what they are",
+        help="values of a parameter to try, as A,B,... or, drawn at random, as LOW:HIGH; may be repeated for others; "
+        "default: learning_rate, l2 and batch_size around what they are",
     )
     _add_choice(sweep, "--search", _sweep_command.SEARCHES, "grid")
     sweep.add_argument(
@@ -518,6 +526,7 @@ def _add_choice(
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
+        type=_path,
         metavar="PATH",
         help="table of plates, as CSV or as UCI hands it out; default: the file that "
         "STEELFAST_DATA names, else the download from UCI, else the synthetic twin",
@@ -568,7 +577,7 @@ def _add_json_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_json_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", metavar="PATH", help="write JSON too; - prints it, and nothing else")
+    parser.add_argument("--json", type=_path, metavar="PATH", help="write JSON too; - prints it, and nothing else")
 
 
 def _whole(low: int, high: float = math.inf) -> Callable[[str], int]:
@@ -599,11 +608,18 @@ def _one_of(names: Sequence[str]) -> Callable[[str], str]:
     return convert
 
 
+def _path(text: str) -> str:
+    """A path; an empty one, which a variable of the shell may be that is not set, would be the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be a path, got ''")
+    return text
+
+
 def _no_dash(text: str) -> str:
     """A path, where an image would do a terminal no good."""
     if text == "-":
         raise argparse.ArgumentTypeError("must be a file, got '-'")
-    return text
+    return _path(text)
 
 
 def _sizes(text: str) -> tuple[int, ...]:

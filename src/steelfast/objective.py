@@ -70,9 +70,9 @@ def loss_and_grad(
     Notes
     -----
     Runs without the GIL, in one pass over X and with memory for some hundred rows. Losses are computed from the logits,
-    as by `softmax_cross_entropy` and its like; logits that leave the finite numbers may make them NaN, also in rows that
-    weigh nothing. Sums over many rows are formed in float64: of two million rows in
-    float32 a gradient had an error of 1.3e-6 of its largest entry.
+    as by `softmax_cross_entropy` and its like; logits that leave the finite numbers may make the results NaN, also in
+    rows that weigh nothing. Sums over many rows are formed in float64: of two million rows in float32 a gradient had
+    an error of 1.3e-6 of its largest entry.
 
     Examples
     --------

@@ -610,13 +610,14 @@ def speed_ratios(measurements: Sequence[Mapping[str, Any]], *, ax: Axes | None =
         for operation, by_label in operations.items()
         for label, by_dtype in by_label.items()
     ]
+    offsets = _OFFSETS if len({each["dtype"] for each in measurements}) > 1 else dict.fromkeys(_OFFSETS, 0.0)
     for y, (_, by_dtype) in enumerate(ordered):
-        points = [(each["ratio"], y + _OFFSETS[dtype]) for dtype, each in by_dtype.items()]
+        points = [(each["ratio"], y + offsets[dtype]) for dtype, each in by_dtype.items()]
         ax.plot(*zip(*points, strict=True), color="0.8", zorder=1)
         peers = dict.fromkeys(each["fastest_peer"] for each in by_dtype.values())
         ax.text(1.01, y, ", ".join(peers), transform=ax.get_yaxis_transform(), va="center", color="0.35", fontsize=8)
     for dtype, colour, marker in (("float32", _BLUE, "o"), ("float64", _VERMILION, "D")):
-        points = [(each[dtype]["ratio"], y + _OFFSETS[dtype]) for y, (_, each) in enumerate(ordered) if dtype in each]
+        points = [(each[dtype]["ratio"], y + offsets[dtype]) for y, (_, each) in enumerate(ordered) if dtype in each]
         if points:
             ratios, heights = zip(*points, strict=True)
             ax.scatter(ratios, heights, s=28, color=colour, marker=marker, label=dtype, zorder=2)
