@@ -13,6 +13,7 @@ from fractions import Fraction
 import joblib
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
@@ -378,12 +379,16 @@ def test_callback(small):
 
 def test_verbose(small, capsys):
     classifier = quick(verbose=True).fit(*small, validation_data=small)
-    lines = capsys.readouterr().out.splitlines()
+    out = capsys.readouterr().out
+    lines = out.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith(f"Epoch 1: loss={classifier.loss_curve_[0]:.4f}, accuracy=0.")
     assert "validation_loss=" in lines[0]
-    quick().fit(*small)
-    assert not capsys.readouterr().out
+    for none in (False, 0):
+        quick(verbose=none).fit(*small)
+        assert not capsys.readouterr().out
+    quick(verbose=1).fit(*small, validation_data=small)
+    assert capsys.readouterr().out == out
 
 
 # ---- inputs
@@ -476,6 +481,7 @@ def test_one_class():
         ({"hidden_layer_sizes": (8, 0)}, ValueError, "^each of hidden_layer_sizes must be at least 1, got 0"),
         ({"hidden_layer_sizes": 2.5}, TypeError, "^each of hidden_layer_sizes must be an integer"),
         ({"hidden_layer_sizes": "64"}, TypeError, "^each of hidden_layer_sizes must be an integer"),
+        ({"hidden_layer_sizes": np.array(2.5)}, TypeError, "^each of hidden_layer_sizes must be an integer"),
         ({"dropout": 1.0}, ValueError, "^dropout must be at least 0 and below 1, got 1"),
         ({"n_iter_no_change": 0}, ValueError, "^n_iter_no_change must be at least 1, got 0"),
         ({"tol": -1.0}, ValueError, "^tol must be at least 0"),
@@ -489,7 +495,10 @@ def test_one_class():
         ({"l2": -1e-3}, ValueError, "^l2 must be at least 0 and finite"),
         ({"l2": np.nan}, ValueError, "^l2 must be at least 0 and finite"),
         ({"dtype": "float16"}, ValueError, "^dtype must be one of .*'float16'"),
-        ({"class_weight": "fair"}, ValueError, "class_weight"),
+        ({"verbose": "a"}, TypeError, "^verbose must be True, False or an integer, got 'a' of type str"),
+        ({"verbose": None}, TypeError, "^verbose must be True, False or an integer, got None"),
+        ({"class_weight": "fair"}, ValueError, "^class_weight must be a dict, 'balanced' or None, got 'fair'"),
+        ({"class_weight": [1, 2]}, ValueError, r"^class_weight must be a dict, 'balanced' or None, got \[1, 2\]"),
         ({"class_weight": dict.fromkeys(range(3), 0)}, ValueError, "^class_weight leaves all"),
         ({"class_weight": {0: -1}}, ValueError, "^class_weight must be .* not negative"),
         ({"random_state": "seed"}, ValueError, "seed"),
@@ -507,8 +516,10 @@ def test_bad_parameters(parameters, error, message):
         ({"sample_weight": np.ones(89)}, r"sample_weight must have shape \(90,\), got \(89,\)"),
         ({"sample_weight": -np.ones(90)}, "sample_weight must be finite and not negative"),
         ({"validation_data": (np.ones((2, 2)), [0, 9])}, "validation_data has the class 9"),
-        ({"validation_data": (np.ones((2, 3)), [0, 1])}, "3 features"),
-        ({"validation_data": (np.ones((2, 2)), [0])}, "inconsistent numbers of samples"),
+        ({"validation_data": (np.ones((2, 3)), [0, 1])}, "^validation_data .* 3 features"),
+        ({"validation_data": (np.ones((2, 2)), [0])}, "^validation_data .* inconsistent numbers of samples"),
+        ({"validation_data": (np.full((2, 2), np.nan), [0, 1])}, "^validation_data .* X contains NaN"),
+        ({"validation_data": (np.ones((2, 2)), [0, np.nan])}, "^validation_data .* y contains NaN"),
         ({"validation_data": (np.ones((2, 2)), [0, 1], [1, 1])}, r"validation_data must be a pair \(X, y\), got"),
         ({"validation_data": 5}, r"validation_data must be a pair \(X, y\), got 5"),
     ],
@@ -531,12 +542,49 @@ def test_weights_at_the_ends_of_the_numbers(small):
     X, y = small
     weights = np.random.default_rng(0).integers(1, 5, len(y)).astype(float)
     by_class = {name: 1.0 + k for k, name in enumerate(np.unique(y))}
-    tiny = {name: np.ldexp(weight, -900) for name, weight in by_class.items()}
-    huge = {name: np.ldexp(weight, 900) for name, weight in by_class.items()}
+    tiny = {name: np.ldexp(weight, -1074) for name, weight in by_class.items()}
+    huge = {name: np.ldexp(weight, 1021) for name, weight in by_class.items()}
     expected = quick(class_weight=by_class, standardize=False).fit(X, y, sample_weight=weights)
-    for extreme, exponent in ((tiny, -900), (huge, 1000)):
+    for extreme, exponent in ((tiny, -1074), (huge, 1021)):
         classifier = quick(class_weight=extreme, standardize=False)
         assert state(classifier.fit(X, y, sample_weight=np.ldexp(weights, exponent))) == state(expected)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("weight", [5e-324, 1e-320, 1e306, 1.7e308])
+def test_equal_weights_are_none(small, weight, early_stopping, standardize, class_weight):
+    """However large or small: sums of them must neither overflow nor lose their digits."""
+    X, y = small[0] / np.abs(small[0]).max(axis=0), small[1]
+    options = {"class_weight": class_weight, "standardize": standardize, "early_stopping": early_stopping}
+    expected = quick(**options).fit(X, y)
+    classifier = quick(**options).fit(X, y, sample_weight=np.full(len(y), weight))
+    for name in ("mean_", "scale_", "coef_"):
+        np.testing.assert_allclose(getattr(classifier, name), getattr(expected, name), rtol=1e-8, atol=1e-13)
+    parts = quick(class_weight=class_weight, standardize=standardize)
+    for _ in range(3):
+        parts.partial_fit(X, y, np.unique(y), sample_weight=np.full(len(y), weight))
+    expected = quick(class_weight=class_weight, standardize=standardize).fit(X, y)
+    np.testing.assert_allclose(parts.coef_, expected.coef_, rtol=1e-8, atol=1e-13)
+
+
+def test_a_weight_next_to_nothing_is_nothing_where_classes_are_balanced():
+    X, y = heaps()
+    weights = np.where(y == 2, 1e-320, 1.0)
+    classifier = quick(class_weight="balanced").fit(X, y, sample_weight=weights)
+    assert state(classifier) == state(quick(class_weight="balanced").fit(X, y, sample_weight=np.floor(weights)))
+
+
+def test_a_row_held_out_may_weigh_far_more_than_the_others(small):
+    X, y = small
+    _, out = held_out_of(y, 0.1, 0)
+    weights = np.random.default_rng(0).uniform(1, 2, len(y))
+    options = {"class_weight": "balanced", "early_stopping": True}
+    expected = quick(**options).fit(X, y, sample_weight=weights)
+    weights = np.ldexp(weights, -60)
+    weights[out] = np.ldexp(weights[out], 1060)
+    assert state(quick(**options).fit(X, y, sample_weight=weights)) == state(expected)
 
 
 def test_what_is_too_large_is_named():
@@ -547,8 +595,39 @@ def test_what_is_too_large_is_named():
         ValueError, match=r"l2 1e\+10 is too large for learning_rate 0\.2, their product must be below 2"
     ):
         SteelClassifier(optimizer="sgd", l2=1e10, max_epochs=200).fit(X, y)
-    with pytest.raises(ValueError, match=r"X is too large for a model of float32: it reaches 1e\+300"):
-        quick(dtype="float32").fit(X, y).predict(np.full((1, 2), 1e300))
+    for hidden in ((), (4,)):
+        single = quick(dtype="float32", hidden_layer_sizes=hidden)
+        with pytest.raises(ValueError, match=r"^X is too large for a model of float32: it reaches 1e\+300"):
+            single.fit(X, y).predict(np.full((1, 2), 1e300))
+        with pytest.raises(ValueError, match=r"^X must be finite in float32, got inf"):
+            single.set_params(standardize=False).fit(X * 1e200, y)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"standardize": False}, NETWORK, NETWORK | {"standardize": False}], ids=str)
+def test_numbers_that_scikit_learn_was_not_to_look_at(parameters):
+    X, y = heaps()
+    classifier = quick(**parameters).fit(X, y)
+    X[7, 1] = np.nan
+    with config_context(assume_finite=True):
+        with pytest.raises(ValueError, match=r"^Input X contains NaN|^X must be finite in float64, got nan$"):
+            quick(**parameters).fit(X, y)
+        with pytest.raises(ValueError, match=r"^Input X contains NaN"):
+            classifier.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"), [({}, "coef_"), ({}, "intercept_"), ({}, "mean_"), (NETWORK, "coefs_"), (NETWORK, "scale_")]
+)
+def test_a_model_that_is_not_finite_is_not_taken_for_rows_that_are_too_large(tmp_path, parameters, name):
+    X, y = heaps()
+    classifier = quick(**parameters).fit(X, y)
+    changed = getattr(classifier, name)
+    (changed[-1] if name == "coefs_" else changed)[..., 0] = np.nan
+    with pytest.raises(ValueError, match=r"^the model has numbers that are not finite"):
+        classifier.predict(X)
+    with pytest.raises(ValueError, match=r"^this model cannot be written to a file: .* not finite"):
+        classifier.save(tmp_path / "model.npz")
+    assert not os.listdir(tmp_path)
 
 
 def test_divergence_is_an_error():
@@ -708,7 +787,9 @@ def test_the_network_is_what_its_attributes_say(small, loss, activation):
 
 
 def test_a_single_width_is_a_single_layer(small):
-    assert state(quick(hidden_layer_sizes=6).fit(*small)) == state(quick(hidden_layer_sizes=[6]).fit(*small))
+    expected = state(quick(hidden_layer_sizes=[6]).fit(*small))
+    for width in (6, np.array(6), np.array([6])):
+        assert state(quick(hidden_layer_sizes=width).fit(*small)) == expected
 
 
 def test_the_same_seed_drops_the_same_units_out(small):
@@ -812,6 +893,32 @@ def test_no_classes_have_no_class(small, dtype):
     X, y = small[0], np.zeros(len(small[0]), dtype)
     with pytest.raises(ValueError, match=r"y has the class 0(\.0)?, which is none of \[\]"):
         SteelClassifier().partial_fit(X, y, classes=np.array([], dtype))
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ({0, 1, 2}, r"^classes must be a list or an array of labels, got \{0, 1, 2\} of type set"),
+        (3, "^classes must be a list or an array of labels, got 3 of type int"),
+        ([[0, 1, 2]], r"^classes must be a list or an array of labels, got \[\[0, 1, 2\]\]"),
+        ([0, 1, 2, np.nan], "^classes must be numbers or texts, got NaN"),
+        (np.array([0, 1, 2, np.nan], object), "^classes must be numbers or texts, got NaN"),
+    ],
+    ids=repr,
+)
+def test_what_are_no_classes(classes, message):
+    classifier = quick()
+    with pytest.raises(ValueError, match=message):
+        classifier.partial_fit(*heaps(), classes=classes)
+    assert vars(classifier) == vars(quick())
+
+
+@pytest.mark.parametrize("y", [[0, 1, np.nan], np.array(["a", "b", np.nan], object)], ids=repr)
+def test_no_class_is_nan(y):
+    with pytest.raises(ValueError, match="contains NaN"):
+        quick().fit(np.eye(3), y)
+    with pytest.raises(ValueError, match="contains NaN"):
+        quick().partial_fit(np.eye(3), y, classes=y[:2])
 
 
 def test_what_was_seen_of_a_training_stays(small):
@@ -1012,8 +1119,9 @@ def test_the_tolerance_of_early_stopping(small):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["a"] * 19 + ["b"], "only 1 member|too few"),
-        (list("abcdefghijklmnopqrst"), "only 1 member|number of classes"),
+        (["a"] * 19 + ["b"], "^early_stopping .* y has a single row of the class 'b'$"),
+        (list("abcdefghijklmnopqrst"), "^early_stopping .* y has a single row of the class 'a'$"),
+        (list("abcdefghij") * 2, "^validation_fraction must leave rows of all 10 classes .*, got 0.1 of 20 rows$"),
     ],
 )
 def test_too_few_rows_to_hold_some_out(y, message):
@@ -1172,6 +1280,63 @@ def test_round_trip_of_labels(tmp_path, names):
     assert_same_model(SteelClassifier.load(tmp_path / "model.npz"), classifier, X)
 
 
+@pytest.mark.parametrize("classes", [[0, 1, 2], [False, True], [0.0, 1.0, 2.0], ["a", "b", "c"]], ids=str)
+def test_round_trip_of_objects(tmp_path, classes):
+    X, k = heaps(len(classes))
+    classifier = quick().partial_fit(X, np.array(classes)[k], classes=np.array(classes, object))
+    classifier.save(tmp_path / "model.npz")
+    loaded = SteelClassifier.load(tmp_path / "model.npz")
+    assert_same_model(loaded, classifier, X)
+    assert loaded.classes_.dtype == object
+    assert [type(each) for each in loaded.classes_] == [type(each) for each in classes]
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (np.array(["2026-11-01", "2026-11-02"], "datetime64[D]"), r"classes_ is an array .* datetime64\[D\], wanted"),
+        (np.array(["a", "b\0"], object), r"classes_ has 'b\\x00' of type str, which would come back as 'b'"),
+        (np.array([False, 1, 2], object), "classes_ has False of type bool, which would come back as 0 of type int"),
+        (np.array([0, 1, 2**70], object), "classes_ is an array .* dtype object, wanted"),
+    ],
+    ids=repr,
+)
+def test_classes_that_no_file_can_hold(tmp_path, classes, message):
+    X, k = heaps(2)
+    y = k if classes.dtype == object and len(classes) > 2 else classes[k]
+    classifier = quick().partial_fit(X, y, classes=classes)
+    assert set(classifier.predict(X)) <= set(classes)
+    with pytest.raises(ValueError, match=f"^this model cannot be written to a file: {message}"):
+        classifier.save(tmp_path / "model.npz")
+    assert not os.listdir(tmp_path)
+
+
+def test_feature_names_that_no_file_can_hold(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    X, y = heaps()
+    classifier = quick().fit(pandas.DataFrame(X, columns=["a", "b\0"]), y)
+    message = r"^this model cannot be written to a file: feature_names_in_ has 'b\\x00' of type str, which would come"
+    with pytest.raises(ValueError, match=message):
+        classifier.save(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"class_weight": [1, 2]}, "^class_weight must be a dict"),
+        ({"class_weight": {(0, 1): 2}}, "^this model cannot be written to a file"),
+        ({"max_epochs": 0}, "^max_epochs must be at least 1"),
+    ],
+    ids=str,
+)
+def test_what_was_set_to_nonsense_is_not_saved(tmp_path, changed, message):
+    path = tmp_path / "model.npz"
+    path.write_bytes(b"the old one")
+    with pytest.raises(ValueError, match=message):
+        quick().fit(*heaps()).set_params(**changed).save(path)
+    assert path.read_bytes() == b"the old one"
+
+
 def test_round_trip_of_feature_names(small, tmp_path):
     pandas = pytest.importorskip("pandas")
     X, y = small
@@ -1195,6 +1360,13 @@ def test_a_loaded_model_can_be_cloned_and_fitted_again(small, tmp_path):
 def test_a_generator_is_not_kept(small, tmp_path):
     quick(random_state=np.random.RandomState(0)).fit(*small).save(tmp_path / "model.npz")
     assert SteelClassifier.load(tmp_path / "model.npz").random_state is None
+
+
+def test_to_save_draws_nothing(small, tmp_path):
+    classifier = quick(random_state=None, dropout=0.1, **NETWORK).fit(*small)
+    before = pickle.dumps(np.random.get_state())  # noqa: NPY002 -- what None stands for
+    classifier.save(tmp_path / "model.npz")
+    assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
 
 
 def test_any_name_will_do(small, tmp_path):
@@ -1421,7 +1593,7 @@ def test_a_parameter_that_no_file_can_hold_is_named(small, tmp_path):
     classifier.save(tmp_path / "model.npz")
     assert SteelClassifier.load(tmp_path / "model.npz").class_weight == {"Bumps": 0.5}
     with pytest.raises(TypeError, match=r"a model with a parameter Fraction.* cannot be written to a file"):
-        classifier.set_params(verbose=Fraction(1, 2)).save(tmp_path / "other.npz")
+        classifier.set_params(random_state=Fraction(1, 2)).save(tmp_path / "other.npz")
     assert os.listdir(tmp_path) == ["model.npz"]
 
 

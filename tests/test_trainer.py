@@ -295,6 +295,16 @@ def test_divergence_is_an_error(X, labels):
         train_a_little(X * 1e10, labels, optimizer=SGD(1e308))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_rows_that_are_not_finite_are_named(X, labels, dtype, number):
+    X[3, 2] = number
+    model = model_of(np.random.default_rng(0), dtype)
+    options = {"head": HEADS["softmax_cross_entropy"], "n_epochs": 2, "batch_size": 8, "rng": np.random.default_rng(0)}
+    with pytest.raises(ValueError, match=f"^X must be finite in {np.dtype(dtype)}, got {number}$"):
+        train(model, X.astype(dtype), labels, optimizer=SGD(0.1), **options)
+
+
 # ---- heads
 
 

@@ -359,6 +359,9 @@ cdef void few_with_targets(
     cdef floating factor_low[LANES]
     cdef floating top[LANES]
     cdef floating rest[LANES]
+    # rounded once: of 1 - 0.999 in single precision four digits are right
+    cdef floating kept = <floating> (1.0 - smoothing)
+    cdef floating spread = <floating> (smoothing / n_classes)
     cdef floating low
     cdef bint ordinary
     cdef Py_ssize_t lane, j
@@ -389,7 +392,7 @@ cdef void few_with_targets(
     if labels != NULL or smoothing != 0.0 or class_weight != NULL or sample_weight != NULL:
         for j in range(n_classes):
             weigh_tile(
-                targets + j * LANES, <floating> (1.0 - smoothing), <floating> (smoothing / n_classes),
+                targets + j * LANES, kept, spread,
                 <floating>1.0 if class_weight == NULL else class_weight[j], weight,
             )
     maximum_block(block, n_classes, maximum)
@@ -435,8 +438,7 @@ cdef inline void load_targets(
     """The weighted and smoothed targets of the n classes from `first` on in row i, padded with zeros."""
     cdef Py_ssize_t j
     cdef floating weight = <floating>1.0 if sample_weight == NULL else sample_weight[i]
-    # rounded once: of 1 - 0.999 in single precision four digits are right
-    cdef floating kept = <floating> (1.0 - smoothing)
+    cdef floating kept = <floating> (1.0 - smoothing)      # as in `few_with_targets`
     cdef floating spread = <floating> (smoothing / n_classes)
     if probs != NULL:
         load_run(probs + i * n_classes + first, 1, n, <floating>0.0, targets)

@@ -21,7 +21,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from steelfast import _kernels
-from steelfast._arguments import as_choice, as_count, as_finite, as_flag, as_number, as_weights, described
+from steelfast._arguments import as_array, as_choice, as_count, as_finite, as_flag, as_number, as_weights, described
 from steelfast._files import write_bytes
 from steelfast.heads import HEADS, Head
 from steelfast.models import LinearModel, Model, Scaling, scaling_of, standardized
@@ -31,6 +31,7 @@ from steelfast.schedules import Cosine, OneCycle, Step
 from steelfast.trainer import EarlyStopping, Epoch, train
 
 try:
+    from sklearn import config_context  # type: ignore[import-untyped]
     from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]
     from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
     from sklearn.utils import check_random_state, compute_class_weight  # type: ignore[import-untyped]
@@ -386,16 +387,12 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rng = _generator(self.random_state)
         held_out = None
         if settings.early_stopping is not None and validation_data is None:
-            training, held_out = train_test_split(
-                np.arange(len(rows)),
-                test_size=settings.validation_fraction,
-                stratify=labels,
-                random_state=int(rng.integers(1 << 32)),
-            )
+            training, held_out = _split(labels, classes, settings.validation_fraction, int(rng.integers(1 << 32)))
             rows_out, labels_out = rows[held_out], labels[held_out]
-            weights_out = None if weights is None else weights[held_out]
+            weights_out = None if weights is None else _scaled(weights[held_out])
             rows, labels = rows[training], labels[training]
             weights = None if weights is None else weights[training]
+        weights = None if weights is None else _scaled(weights)
 
         if go_on:
             if not np.array_equal(classes, self.classes_):
@@ -476,7 +473,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("partial_fit cannot stop early: early_stopping must be False, got True")
         if first and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit")
-        all_classes = None if classes is None else np.unique(classes)
+        all_classes = None if classes is None else _checked_classes(classes)
         if not first and all_classes is not None and not np.array_equal(all_classes, self.classes_):
             raise ValueError(
                 f"classes must stay those of the first call, {self.classes_.tolist()!r:.200}, "
@@ -484,6 +481,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         rows, targets = self._checked(X, y, reset=first)
         weights = _checked_weights(sample_weight, len(rows))
+        weights = None if weights is None else _scaled(weights)
         if all_classes is not None:
             self.classes_ = all_classes
         labels = self._labels_of(targets, "y")
@@ -565,6 +563,11 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             dropout=as_number(self.dropout, "dropout", 0.0, 1.0, below=True),
         )
         as_flag(self.warm_start, "warm_start")
+        if not isinstance(self.verbose, (int, np.integer, np.bool_)):  # others have numbers for it
+            raise TypeError(f"verbose must be True, False or an integer, got {described(self.verbose)}")
+        balanced = isinstance(self.class_weight, str) and self.class_weight == "balanced"
+        if not (self.class_weight is None or balanced or isinstance(self.class_weight, Mapping)):
+            raise ValueError(f"class_weight must be a dict, 'balanced' or None, got {described(self.class_weight)}")
         on_softmax = head.name == "softmax_cross_entropy"
         rate, l2 = self.learning_rate, self.l2
         if rate is None:
@@ -624,15 +627,22 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.mean_, self.scale_ = scaling_of(X.astype(np.float64, copy=False), weights)
         large = ~(np.isfinite(self.mean_) & np.isfinite(self.scale_))
         if large.any():
+            self._check_finite(X)
             k = int(large.argmax())
             raise ValueError(f"X is too large to be standardised: feature {k} reaches {np.abs(X[:, k]).max():.2g}")
+
+    def _check_finite(self, X: Array) -> None:
+        """What came of X is not finite: say so if X is not either, whether or not scikit-learn was to look."""
+        with config_context(assume_finite=False):
+            assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
 
     @property
     def _scaling(self) -> Scaling | None:
         return (self.mean_, self.scale_) if self._shape.standardize else None
 
     def _standardized(self, X: Array) -> Array:
-        return standardized(X, self._scaling, self._shape.dtype)
+        with np.errstate(over="ignore"):  # what is too large for the dtype is found when it is computed with
+            return standardized(X, self._scaling, self._shape.dtype)
 
     def _new_model(self, rng: np.random.Generator) -> LinearModel | Network:
         n_features, n_classes, shape = self.n_features_in_, len(self.classes_), self._shape
@@ -674,23 +684,22 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.class_weight is None:
             return None
         n_classes = len(self.classes_)
-        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-            totals = np.bincount(labels, weights, n_classes)  # 0 for a class whose rows all weigh 0
-            return np.divide(1.0, totals, out=np.zeros(n_classes), where=totals > 0)
-        by_class = dict(self.class_weight) if isinstance(self.class_weight, Mapping) else self.class_weight
-        factors = compute_class_weight(by_class, classes=self.classes_, y=self.classes_)
+        if isinstance(self.class_weight, str):  # "balanced"
+            totals = np.bincount(labels, weights, n_classes)
+            # 0 for a class whose rows weigh nothing, or so little that there is no number for the inverse
+            return np.divide(1.0, totals, out=np.zeros(n_classes), where=totals >= np.finfo(float).tiny)
+        factors = compute_class_weight(dict(self.class_weight), classes=self.classes_, y=self.classes_)
         return as_weights(factors, "class_weight", (n_classes,), np.dtype(float))
 
     def _row_weights(self, factors: Array | None, labels: IntArray, weights: Array | None, which: str) -> Array | None:
-        """Weights of the rows times those of their classes, scaled to mean 1; None if all are 1."""
-        given = {"sample_weight": weights, "class_weight": None if factors is None else factors[labels]}
+        """Scaled weights of the rows times those of their classes, with a mean of 1; None if all are 1."""
+        given = {"sample_weight": weights, "class_weight": None if factors is None else _scaled(factors[labels])}
         parts = {name: part for name, part in given.items() if part is not None}
         if not parts:
             return None
-        # each scaled to 0 … 1 first, exactly, or a product or a sum may leave the numbers that there are
         product = np.ones(len(labels))
         for part in parts.values():
-            product *= np.ldexp(part, -np.frexp(part.max())[1])
+            product *= part
         if not product.any():
             names = " and ".join(parts)
             raise ValueError(
@@ -704,7 +713,10 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X, y = data
         except (TypeError, ValueError):
             raise ValueError(f"validation_data must be a pair (X, y), got {described(data)}") from None
-        rows, targets = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C", reset=False)
+        try:
+            rows, targets = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C", reset=False)
+        except ValueError as error:
+            raise ValueError(f"validation_data cannot be used: {error}") from error
         return self._standardized(rows), self._labels_of(targets, "validation_data")
 
     def _reporting(self, callback: Callback | None) -> Callback | None:
@@ -878,7 +890,9 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _logits(self, rows: Array, check_input: bool) -> Array:
         logits: Array = self._model.logits(rows, self._scaling)
         if check_input and not _kernels.is_plain_table(logits):
-            assert_all_finite(rows, estimator_name=type(self).__name__, input_name="X")
+            self._check_finite(rows)
+            if not all(np.isfinite(each).all() for each in (*self._model.parameters, self.mean_, self.scale_)):
+                raise ValueError("the model has numbers that are not finite: its weights, mean_ or scale_ were changed")
             raise ValueError(f"X is too large for a model of {logits.dtype}: it reaches {np.abs(rows).max():.2g}")
         return logits
 
@@ -891,6 +905,14 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ----------
         path : str or path-like
             By convention with the ending ``.npz``; an existing file is replaced.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        TypeError, ValueError
+            If `load` could not make the same model of it: with classes that are neither numbers nor texts, say, or with
+            weights that are not finite.
 
         Notes
         -----
@@ -910,8 +932,13 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         self._settings()  # or the file could not be read
+        arrays = _packed(self)
+        try:
+            _check_labels(_unpacked(type(self), arrays, seed=0), self)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"this model cannot be written to a file: {error}") from error
         buffer = BytesIO()
-        np.savez(buffer, **_packed(self))
+        np.savez(buffer, **arrays)
         write_bytes(path, buffer.getvalue())
 
     @classmethod
@@ -968,6 +995,42 @@ def _classes_of(targets: Array) -> tuple[Array, IntArray]:
     return np.unique(targets, return_inverse=True)
 
 
+def _checked_classes(classes: ArrayLike) -> Array:
+    """The classes in order, each once."""
+    array = as_array(classes, "classes")
+    if array.ndim != 1:
+        raise ValueError(f"classes must be a list or an array of labels, got {described(classes)}")
+    if (array != array).any():
+        raise ValueError("classes must be numbers or texts, got NaN")
+    return np.unique(array)
+
+
+def _split(labels: IntArray, classes: Array, fraction: float, seed: int) -> list[IntArray]:
+    """The rows to train on, and those that are held out, of each class this share."""
+    try:
+        split: list[IntArray] = train_test_split(
+            np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed
+        )
+    except ValueError as error:
+        counts = np.bincount(labels)
+        if counts.min() == 1:
+            alone = classes.tolist()[counts.argmin()]
+            message = f"early_stopping must hold out rows of each class, but y has a single row of the class {alone!r}"
+        else:
+            message = (
+                f"validation_fraction must leave rows of all {len(classes)} classes to train on and to hold out, "
+                f"got {fraction:g} of {len(labels)} rows"
+            )
+        raise ValueError(message) from error
+    return split
+
+
+def _scaled(weights: Array) -> Array:
+    """The weights scaled to 0 … 1, exactly, or a product or a sum of them may leave the numbers that there are."""
+    scaled: Array = np.ldexp(weights, -np.frexp(weights.max())[1])
+    return scaled
+
+
 def _checked_weights(sample_weight: ArrayLike | None, n_samples: int) -> Array | None:
     if sample_weight is None:
         return None
@@ -1011,8 +1074,8 @@ def _packed(classifier: SteelClassifier) -> dict[str, Any]:
     classes = classifier.classes_
     arrays = {
         "about": np.frombuffer(json.dumps(about, default=_as_plain).encode(), np.uint8),
-        "classes_": classes.astype(str) if classes.dtype == object else classes,
-        **{name: getattr(classifier, name) for name in _SCALING},
+        "classes_": np.array(classes.tolist()) if classes.dtype == object else classes,
+        **{name: np.asarray(getattr(classifier, name)) for name in _SCALING},
     }
     if isinstance(classifier._model, Network):
         arrays["parameters"] = np.concatenate([each.ravel() for each in _by_units(classifier._model)])
@@ -1034,7 +1097,16 @@ def _as_plain(value: object) -> object:
     raise TypeError(f"a model with a parameter {described(value)} cannot be written to a file")
 
 
-def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
+def _check_labels(unpacked: SteelClassifier, classifier: SteelClassifier) -> None:
+    """What are Python objects must come back as they were: a 1 neither as True nor as "1", and no text shorter."""
+    for name in ("classes_", "feature_names_in_"):
+        for came, wanted in zip(vars(unpacked).get(name, ()), vars(classifier).get(name, ()), strict=True):
+            if came != wanted or str(came) != str(wanted):
+                raise ValueError(f"{name} has {described(wanted)}, which would come back as {described(came)}")
+
+
+def _unpacked(cls: type[Any], arrays: dict[str, Array], seed: int | None = None) -> Any:
+    """The model of these arrays; of a seed nothing is drawn from NumPy's own generator, where no other is kept."""
     about = json.loads(arrays["about"].tobytes())
     if (about["format"], about["version"]) != (_FORMAT, _FORMAT_VERSION):
         raise ValueError(f"format {about['format']} {about['version']}, wanted {_FORMAT} {_FORMAT_VERSION}")
@@ -1068,7 +1140,8 @@ def _unpacked(cls: type[Any], arrays: dict[str, Array]) -> Any:
     if shape.hidden_layer_sizes:
         n = n_parameters(n_features, shape.hidden_layer_sizes, n_classes)
         numbers = _checked_numbers(arrays["parameters"], "parameters", (n,), shape.dtype)
-        classifier._model = classifier._new_model(_generator(classifier.random_state))
+        random_state = seed if classifier.random_state is None else classifier.random_state
+        classifier._model = classifier._new_model(_generator(random_state))
         for each in _by_units(classifier._model):
             each[...], numbers = numbers[: each.size].reshape(each.shape), numbers[each.size :]
     else:

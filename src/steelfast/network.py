@@ -150,12 +150,13 @@ class Network:
         weights, _ = self._layers
         if len(X) > _ROWS_AT_ONCE:  # then it pays to have them all as BLAS likes them on the way through
             weights = [np.ascontiguousarray(each) for each in weights]
-        for start in range(0, len(X), _ROWS_AT_ONCE):
-            batch = slice(start, start + _ROWS_AT_ONCE)
-            rows = standardized(X[batch], scaling, dtype)
-            self._check(rows)
-            outputs = [table[: len(rows)] for table in tables] + [logits[batch]]
-            self._forward(rows, weights, outputs, activations)
+        with np.errstate(over="ignore", invalid="ignore"):  # as the kernel of a linear model
+            for start in range(0, len(X), _ROWS_AT_ONCE):
+                batch = slice(start, start + _ROWS_AT_ONCE)
+                rows = standardized(X[batch], scaling, dtype)
+                self._check(rows)
+                outputs = [table[: len(rows)] for table in tables] + [logits[batch]]
+                self._forward(rows, weights, outputs, activations)
         return logits
 
     def value_and_grad(
@@ -372,7 +373,7 @@ def _arrays(shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> list[Arr
 def as_sizes(x: object) -> tuple[int, ...]:
     """Widths of hidden layers, from those that a user gives, or from a single one."""
     # a tuple nearly always: to ask for a Sequence takes 1 µs
-    sizes: Iterable[object] = x if isinstance(x, (tuple, Sequence, np.ndarray)) else [x]
+    sizes: Iterable[object] = x if isinstance(x, (tuple, Sequence)) or (isinstance(x, np.ndarray) and x.ndim) else [x]
     return tuple(as_count(size, "each of hidden_layer_sizes", 1) for size in sizes)
 
 

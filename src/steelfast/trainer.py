@@ -183,6 +183,8 @@ def _divergence(number: int, X: Array, optimizer: Optimizer, l2: float) -> str:
     """What to say when training has left the finite numbers, and of what it is likely to come."""
     rate = getattr(optimizer.learning_rate, "learning_rate", optimizer.learning_rate)  # of a schedule its largest
     reach = float(np.abs(X).max())
+    if not math.isfinite(reach):
+        return f"X must be finite in {X.dtype}, got {reach}"
     where = f"training left the finite numbers in epoch {number}"
     if isinstance(rate, float) and l2 > 1 and rate * l2 > 2:
         return f"{where}: l2 {l2:g} is too large for learning_rate {rate:g}, their product must be below 2"
