@@ -1617,3 +1617,48 @@ def test_without_scikit_learn_the_message_says_what_to_install():
 
 def test_it_is_the_packages():
     assert steelfast.SteelClassifier is SteelClassifier
+
+
+@pytest.mark.parametrize("hidden", [(), (5,)])
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba", "decision_function"])
+def test_a_fit_in_another_thread_is_seen_whole_or_not_at_all(monkeypatch, method, hidden):
+    """A fit ends while the logits are made, as it may in another thread; also between the parts of many rows."""
+    X, y = heaps()
+    classifier = SteelClassifier(hidden_layer_sizes=hidden, max_epochs=2, random_state=0).fit(X, y)
+    rows = np.tile(X, (-(-70_000 // len(X)), 1)) if method == "predict" else X
+    before = getattr(classifier, method)(rows)
+    model = type(classifier._model)
+    logits_of = model.logits
+
+    def logits(self, *arguments):
+        result = logits_of(self, *arguments)
+        monkeypatch.setattr(model, "logits", logits_of)
+        classifier.fit(1000 * X + 5, np.where(y == y[0], -2, 20 + y))
+        return result
+
+    monkeypatch.setattr(model, "logits", logits)
+    np.testing.assert_array_equal(getattr(classifier, method)(rows), before)
+    assert classifier.classes_.min() == -2
+
+
+@pytest.mark.parametrize("constant", [1.7e18, 1e16 / 3, 1.23e16, 1e12 / 3, -1e150])
+def test_a_constant_becomes_0_however_large_it_is(constant):
+    X, y = heaps()
+    features = np.column_stack([np.full(len(y), constant), X])
+    classifier = SteelClassifier(max_epochs=3, random_state=0).fit(features, y)
+    assert (classifier.mean_[0], classifier.scale_[0]) == (constant, 1)
+    without = SteelClassifier(max_epochs=3, random_state=0).fit(X, y)
+    np.testing.assert_allclose(classifier.loss_curve_, without.loss_curve_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [(), (4,)])
+@pytest.mark.parametrize(("dtype", "scale"), [("float32", 1e20), ("float64", 1e160)])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_a_square_that_overflows_is_a_divergence(optimizer, dtype, scale, hidden):
+    """The parameters stay finite, for a step by it is 0; but nothing is learned any more."""
+    rows = (np.random.default_rng(0).normal(size=(200, 2)) * scale).astype(dtype)
+    classifier = SteelClassifier(
+        optimizer=optimizer, hidden_layer_sizes=hidden, standardize=False, dtype=dtype, max_epochs=3, l2=0.0
+    )
+    with pytest.raises(ValueError, match=r"^training left the finite numbers in epoch .* these features, which reach"):
+        classifier.fit(rows, rows[:, 0] > 0)

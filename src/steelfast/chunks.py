@@ -81,7 +81,9 @@ class Table:
     Notes
     -----
     A feature without a number is NaN: an empty cell of a CSV file, or one such as ``NA`` or ``null``, and a null of
-    Parquet. A number in a CSV file that is too large for float64 is infinite. `fit` refuses both.
+    Parquet. A number in a CSV file that is too large for float64 is infinite. `fit` refuses both. Whether the classes
+    in a CSV file are whole numbers, numbers or texts is what its first 4 MB say: a pass refuses a file that goes on
+    otherwise.
 
     Examples
     --------

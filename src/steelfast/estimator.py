@@ -350,7 +350,7 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             learned from them but, with `early_stopping`, when to stop.
         callback : callable, default=None
             Called after each epoch with its record, as in `history_`; training ends when it returns
-            True.
+            True. What it sets on the estimator is gone after the fit.
 
         Returns
         -------
@@ -806,10 +806,11 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             The logits, ``(X - mean_) / scale_ @ coef_.T + intercept_``; with two classes the
             log-odds of `classes_[1]`.
         """
-        logits = self._logits(self._rows(X, check_input), check_input)
-        if len(self.classes_) != 2:
+        fitted = self._as_it_is()
+        logits = fitted._logits(fitted._rows(X, check_input), check_input)
+        if len(fitted.classes_) != 2:
             return logits
-        scores = self._head.scores(logits)
+        scores = fitted._head.scores(logits)
         log_odds: Array = scores[:, 1] - scores[:, 0]
         return log_odds
 
@@ -826,13 +827,14 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         y : ndarray of shape (n_samples,)
         """
-        rows = self._rows(X, check_input)
+        fitted = self._as_it_is()
+        rows = fitted._rows(X, check_input)
         if len(rows) <= _ROWS_AT_ONCE:
-            return self._likeliest(self._logits(rows, check_input))
-        predicted = np.empty(len(rows), self.classes_.dtype)
+            return fitted._likeliest(fitted._logits(rows, check_input))
+        predicted = np.empty(len(rows), fitted.classes_.dtype)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            predicted[part] = self._likeliest(self._logits(rows[part], check_input))
+            predicted[part] = fitted._likeliest(fitted._logits(rows[part], check_input))
         return predicted
 
     def _likeliest(self, logits: Array) -> Array:
@@ -853,8 +855,9 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         probs : ndarray of shape (n_samples, n_classes)
         """
-        logits = self._logits(self._rows(X, check_input), check_input)
-        return self._head.probabilities(logits, in_place=True)
+        fitted = self._as_it_is()
+        logits = fitted._logits(fitted._rows(X, check_input), check_input)
+        return fitted._head.probabilities(logits, in_place=True)
 
     def predict_log_proba(self, X: ArrayLike, *, check_input: bool = True) -> Array:
         """The logarithms of the probabilities, finite where these are too small to tell from 0.
@@ -869,8 +872,15 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         log_probs : ndarray of shape (n_samples, n_classes)
         """
-        logits = self._logits(self._rows(X, check_input), check_input)
-        return self._head.log_probabilities(logits, in_place=True)
+        fitted = self._as_it_is()
+        logits = fitted._logits(fitted._rows(X, check_input), check_input)
+        return fitted._head.log_probabilities(logits, in_place=True)
+
+    def _as_it_is(self) -> Self:
+        """The estimator of this moment: a fit in another thread gives `self` other attributes, all at once, not it."""
+        seen = type(self).__new__(type(self))
+        seen.__dict__ = self.__dict__
+        return seen
 
     @property
     def _head(self) -> Head:
@@ -930,11 +940,12 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         >>> loaded.predict([[1.0]])
         array(['bad'], dtype='<U4')
         """
-        check_is_fitted(self)
-        self._settings()  # or the file could not be read
-        arrays = _packed(self)
+        fitted = self._as_it_is()
+        check_is_fitted(fitted)
+        fitted._settings()  # or the file could not be read
+        arrays = _packed(fitted)
         try:
-            _check_labels(_unpacked(type(self), arrays, seed=0), self)
+            _check_labels(_unpacked(type(self), arrays, seed=0), fitted)
         except (TypeError, ValueError) as error:
             raise ValueError(f"this model cannot be written to a file: {error}") from error
         buffer = BytesIO()

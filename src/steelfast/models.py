@@ -24,8 +24,8 @@ _MOST_PARAMETERS = 1 << 15
 def scaling_of(X: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Scaling:
     """Mean and standard deviation of each feature, where each row counts its weight; 1 for one that does not vary.
 
-    What scikit-learn's `StandardScaler` finds, but that the scale of the weights does not decide what varies. That took
-    1.1 ms of the 11 of a fit on the plates, this takes 0.2.
+    What scikit-learn's `StandardScaler` finds, but that means are right to the last digit, and that the scale of the
+    weights does not decide what varies. That took 1.1 ms of the 11 of a fit on the plates, this takes 0.2.
     """
     n = float(len(X) if weights is None else weights.sum())
 
@@ -41,7 +41,8 @@ def scaling_of(X: NDArray[np.float64], weights: NDArray[np.float64] | None = Non
         variance = mean_of(deviation) - rounding**2
         # what the rounding of a constant amounts to, at most
         constant = variance <= (len(X) * mean * np.finfo(np.float64).eps) ** 2
-        return mean, np.where(constant, 1.0, np.sqrt(variance))
+        # without what rounding the sum took: so a constant becomes 0, however large it is
+        return mean + rounding, np.where(constant, 1.0, np.sqrt(variance))
 
 
 def standardized(X: Array, scaling: Scaling | None, dtype: DTypeLike) -> Array:

@@ -111,8 +111,9 @@ def train(
     Raises
     ------
     ValueError
-        If the loss or the model's numbers are no longer finite after an epoch, or with early stopping the loss of the
-        rows held out; with the epoch, and what was too large. If there are no rows, or none held out to stop by.
+        If the loss, the model's numbers or the optimiser's are no longer finite after an epoch, or with early stopping
+        the loss of the rows held out; with the epoch, and what was too large. If there are no rows, or none held out to
+        stop by.
 
     Examples
     --------
@@ -158,7 +159,7 @@ def train(
         ]
         first_epoch += len(results)
         epoch = history[-1]
-        if not (math.isfinite(epoch["loss"]) and all(np.isfinite(each).all() for each in model.parameters)):
+        if not (math.isfinite(epoch["loss"]) and _are_finite(model, optimizer)):
             raise ValueError(_divergence(epoch["epoch"], X, optimizer, l2))
         if validation_data is not None:
             epoch["validation_loss"], epoch["validation_accuracy"] = _evaluate_on(model, validation_data, head)
@@ -177,6 +178,16 @@ def train(
         for parameter, kept in zip(model.parameters, best, strict=True):
             parameter[...] = kept
     return history
+
+
+def _are_finite(model: Model, optimizer: Optimizer) -> bool:
+    """Whether what is learned is, and what the optimiser remembers: by an infinite square no parameter moves again."""
+    for parameter in model.parameters:
+        plan = optimizer.begin(parameter, 0)
+        for each in parameter, plan.first, plan.second:
+            if each is not None and not np.isfinite(each).all():
+                return False
+    return True
 
 
 def _divergence(number: int, X: Array, optimizer: Optimizer, l2: float) -> str:
