@@ -128,7 +128,7 @@ def cythonized(extensions: list[Extension], name: str, flags: list[str]) -> list
     # a folder of its own for each instruction set: the modules' names differ, and so does the C
     extensions = cythonize(
         extensions,
-        build_dir=f"build/cython/{name}",
+        build_dir=f"build/cython/{name}{'-debug' if DEBUG else ''}",
         include_path=["src"],
         compiler_directives=DIRECTIVES,
     )

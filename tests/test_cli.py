@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -1534,3 +1535,15 @@ def test_a_tool_refuses_a_wrong_command_line(monkeypatch, capsys, tool, line, me
         tool.main()
     assert done.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_libraries_say_to_each_other_is_no_notice(capsys):
+    """A warning may be for users and of what is deprecated; the second counts."""
+
+    class Both(UserWarning, DeprecationWarning):
+        pass
+
+    with cli._warnings_as_notices():
+        warnings.warn("spelt otherwise now", Both, stacklevel=1)
+        warnings.warn("the plates are synthetic", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "steelfast: notice: the plates are synthetic\n"

@@ -1615,6 +1615,18 @@ def test_without_scikit_learn_the_message_says_what_to_install():
     assert 'pip install "steelfast[sklearn]"' in done.stdout
 
 
+def test_without_scikit_learn_all_that_is_listed_is_there():
+    program = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "import inspect, steelfast\n"
+        "from steelfast import *\n"
+        "names = {name for name, _ in inspect.getmembers(steelfast)}\n"
+        "print('SteelClassifier' in names, 'softmax' in names, textbook.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "False True steelfast.textbook\n"
+
+
 def test_it_is_the_packages():
     assert steelfast.SteelClassifier is SteelClassifier
 

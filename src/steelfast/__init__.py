@@ -6,6 +6,7 @@ first used.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from steelfast._kernels import (
@@ -101,6 +102,9 @@ if not TYPE_CHECKING:  # where a misspelt name is an error
         value = import_module(f"steelfast.{name}") if home is None else getattr(import_module(home), name)
         globals()[name] = value
         return value
+
+    if find_spec("sklearn") is None:  # a star, help() and inspect ask for all that is listed
+        __all__.remove("SteelClassifier")
 
 
 def __dir__() -> list[str]:

@@ -108,6 +108,7 @@ def _warnings_as_notices() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # some are both: what libraries say to each other
         warnings.showwarning = show
         yield
 
