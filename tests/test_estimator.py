@@ -1674,3 +1674,16 @@ def test_a_square_that_overflows_is_a_divergence(optimizer, dtype, scale, hidden
     )
     with pytest.raises(ValueError, match=r"^training left the finite numbers in epoch .* these features, which reach"):
         classifier.fit(rows, rows[:, 0] > 0)
+
+
+@pytest.mark.parametrize("parameters", [{}, NETWORK], ids=["linear", "hidden"])
+@pytest.mark.parametrize(("dtype", "value"), [("float32", 1e300), ("float64", 1.7e308)])
+def test_rows_too_large_for_the_model_are_named_without_a_warning(parameters, dtype, value):
+    """A single one and many; warnings are errors in this suite."""
+    X, y = heaps()
+    classifier = quick(dtype=dtype, **parameters).fit(X, y)
+    for n in 1, 100:
+        with pytest.raises(
+            ValueError, match=rf"^X is too large for a model of {dtype}: it reaches {value:g}$".replace("+", r"\+")
+        ):
+            classifier.predict(np.full((n, 2), value))

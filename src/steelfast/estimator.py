@@ -151,11 +151,11 @@ class _Progress:
     memory: list[Plan] | None = None
 
     def copy(self) -> _Progress:
-        """To go on with twice."""
+        """To go on with twice; an optimiser that resumes copies what is remembered."""
         # deepcopy would seed another one from the system first, which takes three times as long
         bit_generator = type(self.bit_generator)(0)
         bit_generator.state = self.bit_generator.state
-        return replace(self, bit_generator=bit_generator, memory=copy.deepcopy(self.memory))
+        return replace(self, bit_generator=bit_generator)
 
     def optimizer_of(self, model: Model) -> Optimizer:
         optimizer = _OPTIMIZERS[self.recipe[0]](self.rate)
@@ -898,7 +898,12 @@ class SteelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return X  # type: ignore[return-value]
 
     def _logits(self, rows: Array, check_input: bool) -> Array:
-        logits: Array = self._model.logits(rows, self._scaling)
+        logits: Array
+        if check_input and not isinstance(self._model, LinearModel):
+            with np.errstate(over="ignore", invalid="ignore"):  # it takes 1 µs, and what is too large is named below
+                logits = self._model.logits(rows, self._scaling)
+        else:
+            logits = self._model.logits(rows, self._scaling)
         if check_input and not _kernels.is_plain_table(logits):
             self._check_finite(rows)
             if not all(np.isfinite(each).all() for each in (*self._model.parameters, self.mean_, self.scale_)):

@@ -150,13 +150,12 @@ class Network:
         weights, _ = self._layers
         if len(X) > _ROWS_AT_ONCE:  # then it pays to have them all as BLAS likes them on the way through
             weights = [np.ascontiguousarray(each) for each in weights]
-        with np.errstate(over="ignore", invalid="ignore"):  # as the kernel of a linear model
-            for start in range(0, len(X), _ROWS_AT_ONCE):
-                batch = slice(start, start + _ROWS_AT_ONCE)
-                rows = standardized(X[batch], scaling, dtype)
-                self._check(rows)
-                outputs = [table[: len(rows)] for table in tables] + [logits[batch]]
-                self._forward(rows, weights, outputs, activations)
+        for start in range(0, len(X), _ROWS_AT_ONCE):
+            batch = slice(start, start + _ROWS_AT_ONCE)
+            rows = standardized(X[batch], scaling, dtype)
+            self._check(rows)
+            outputs = [table[: len(rows)] for table in tables] + [logits[batch]]
+            self._forward(rows, weights, outputs, activations)
         return logits
 
     def value_and_grad(

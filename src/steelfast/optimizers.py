@@ -219,6 +219,8 @@ class _Base:
     def resume(self, parameter: Array, plan: Plan) -> None:
         """Go on from a plan that `begin` gave for another array: as if its steps had been taken on this one.
 
+        What the plan remembers is copied.
+
         Parameters
         ----------
         parameter : ndarray of float32 or float64, writeable

@@ -124,7 +124,7 @@ class Step(Schedule):
     Parameters
     ----------
     learning_rate : float, not negative
-    step_size : int, at least 1
+    step_size : int, at least 1 and below 2**62
     gamma : float in [0, 1]
 
     References
@@ -164,7 +164,7 @@ class Cosine(Schedule):
     Parameters
     ----------
     learning_rate : float, not negative
-    n_steps : int, at least 1
+    n_steps : int, at least 1 and below 2**62
     minimum : float, not negative
 
     References
@@ -207,7 +207,7 @@ class OneCycle(Schedule):
     Parameters
     ----------
     max_learning_rate : float, not negative
-    n_steps : int, at least 1
+    n_steps : int, at least 1 and below 2**62
     pct_start : float in [0, 1]
         The share of the steps on the way up.
     div_factor, final_div_factor : float, at least 1
